@@ -1,0 +1,11 @@
+"""Python bots for the0; found through the entry point group ``the0``."""
+
+from the0.plugin import Runtime, hookimpl
+from the0_runtime_python.runtime import PythonRuntime
+
+__all__ = ["PythonRuntime"]
+
+
+@hookimpl
+def the0_register_runtime() -> type[Runtime]:
+    return PythonRuntime

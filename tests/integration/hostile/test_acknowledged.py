@@ -1,0 +1,126 @@
+"""What the control API acknowledged is there, however the database dies right after."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+import pytest_asyncio
+from nats.js import JetStreamContext
+
+from tests.support.api import ApiHost, api_host, instance
+from tests.support.faults import ready
+from tests.support.runner import Installation, Services, eventually
+from tests.support.runner_fixtures import services
+from tests.support.soak import scaled
+from the0.models import BotType
+from the0.testing.servers import Server, mongo_server, s3_server
+
+__all__ = ["services"]
+
+ROUNDS = scaled(3, 50)
+WRITERS = 4
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Server]:
+    with mongo_server(tmp_path / "mongo") as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def host(tmp_path: Path, victim: Server) -> AsyncIterator[ApiHost]:
+    with s3_server(tmp_path / "s3") as store:
+        async with api_host(tmp_path, victim, store, {"THE0_MONGO__TIMEOUT_SEC": "1"}) as found:
+            yield found
+
+
+async def test_bots_deployed_by_the_api_outlive_kills_of_the_database(
+    host: ApiHost, victim: Server
+) -> None:
+    await host.deploy_code()
+    wanted: dict[str, dict[str, Any]] = {}
+    for round_ in range(ROUNDS):
+        target = len(wanted) + 8
+        writers = [
+            asyncio.create_task(write(host, f"{round_}-{n}", wanted)) for n in range(WRITERS)
+        ]
+        while len(wanted) < target:  # noqa: ASYNC110 - the kill is to follow at once
+            await asyncio.sleep(0)
+        victim.kill()
+        await asyncio.gather(*writers)
+        victim.start()
+        for bot_id, expected in wanted.items():
+            document = await host.repository.get_bot(BotType.REALTIME, bot_id)
+            assert document is not None, bot_id
+            found = {"amount": document["config"]["amount"], "enabled": document["enabled"]}
+            assert found == expected
+
+
+async def write(host: ApiHost, prefix: str, wanted: dict[str, dict[str, Any]]) -> None:
+    """Deploy, update and disable bots until the database is gone. `wanted` gets what each bot has
+    to be once that is acknowledged; the one of a failed request is left out, as nobody knows."""
+    for number in range(10_000):
+        bot_id = f"{prefix}-{number}"
+        steps = [
+            ("POST", "", {"id": bot_id, "config": instance(amount=1)}, (1, True)),
+            ("PUT", f"/{bot_id}", {"config": instance(amount=2)}, (2, True)),
+            ("POST", f"/{bot_id}/disable", None, (2, False)),
+        ]
+        for method, path, body, (amount, enabled) in steps:
+            before = wanted.pop(bot_id, None)
+            answer = await host.http.request(method, f"/api/v1/bots{path}", json=body)
+            if answer.status_code not in (200, 201):
+                assert answer.status_code == 503, (before, answer.text)
+                return
+            wanted[bot_id] = {"amount": amount, "enabled": enabled}
+
+
+@pytest.fixture
+def site(instance: str, services: Services, tmp_path: Path) -> Iterator[Installation]:
+    root = tmp_path / "s"
+    root.mkdir()
+    settings = {"RECONCILE_INTERVAL": "1h", "THE0_MONGO__TIMEOUT_SEC": "1"}
+    found = Installation(instance, services, root, settings)
+    yield found
+    print(found.log())
+    found.clear()
+
+
+@pytest_asyncio.fixture
+async def stream(services: Services) -> AsyncIterator[JetStreamContext]:
+    client = await nats.connect(services.nats.url)
+    found = client.jetstream()
+    await found.add_stream(name="THE0_EVENTS", subjects=["the0.bot.*", "the0.bot-schedule.*"])
+    yield found
+    await found.delete_stream("THE0_EVENTS")
+    await client.close()
+
+
+async def test_events_are_taken_in_however_often_the_database_is_killed(
+    site: Installation, stream: JetStreamContext
+) -> None:
+    """Events of a stream are acknowledged only once they are in the database."""
+    site.start_host()
+    await asyncio.to_thread(eventually, lambda: ready(site), "the runner is ready")
+    published = 0
+    for _ in range(ROUNDS):
+        for _ in range(20):
+            document = {"id": f"e{published}", "config": {}, "custom": {}, "enabled": False}
+            await stream.publish("the0.bot.created", json.dumps(document).encode())
+            published += 1
+        last = {"id": f"e{published - 20}"}
+        await asyncio.to_thread(eventually, lambda last=last: site.bots.find_one(last), "it began")
+        await asyncio.to_thread(site.services.mongo.kill)
+        await asyncio.to_thread(site.services.mongo.restart)
+    expected = {f"e{number}" for number in range(published)}
+    await asyncio.to_thread(eventually, lambda: taken_in(site) >= expected, "all are there")
+
+
+def taken_in(site: Installation) -> set[str]:
+    return {one["id"] for one in site.bots.find()}

@@ -1,0 +1,36 @@
+"""One set of servers for all tests of the runner, one installation for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.runner import (
+    COUNTER,
+    Installation,
+    Services,
+    make_image,
+    running_services,
+)
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    with running_services(tmp_path_factory.mktemp("services")) as running:
+        yield running
+
+
+@pytest.fixture
+def site(instance: str, services: Services, tmp_path: Path) -> Iterator[Installation]:
+    """An installation without a host; its store has the code of the bot `counter`."""
+    root = tmp_path / "s"
+    root.mkdir()
+    installation = Installation(instance, services, root)
+    # Named, so that a source edited while the tests run does not ask for another image.
+    installation.settings["RUNTIME_IMAGE"] = make_image(installation.environ)
+    installation.upload("counter", COUNTER)
+    yield installation
+    print(installation.log() if installation.hosts else "")
+    installation.clear()

@@ -1,0 +1,74 @@
+"""No start without a token where others can reach the API; no request without the right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sanic import HTTPResponse, Request
+
+from tests.support.http import serving
+from the0.api.token import api_token, bearer, is_loopback
+from the0.errors import InvalidSettings
+from the0.http import json_response, new_app
+from the0.settings import ApiSettings
+
+
+def test_the_first_start_makes_a_token_that_only_its_owner_reads(tmp_path: Path) -> None:
+    file = tmp_path / "api.token"
+    token = api_token(ApiSettings(), file)
+    assert len(token) == 64
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert api_token(ApiSettings(), file) == token
+
+
+def test_a_token_file_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    file = tmp_path / "api.token"
+    file.write_text("abc\n")
+    file.chmod(0o644)
+    assert api_token(ApiSettings(), file) == "abc"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+def test_an_address_that_others_reach_needs_a_token_of_the_settings(
+    host: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "api.token"
+    with pytest.raises(InvalidSettings) as caught:
+        api_token(ApiSettings(host=host), file)
+    assert "api.token" in caught.value.faults[0]
+    assert not file.exists()
+    assert api_token(ApiSettings(host=host, token="given"), file) == "given"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_is_recognised(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer wrong", 401),
+        ("Bearer secretX", 401),
+        ("Basic secret", 401),
+        ("Bearer s\u00e4cret", 401),
+        ("Bearer secret", 200),
+        ("bearer secret", 200),
+    ],
+)
+async def test_only_the_right_token_is_let_in(header: str | None, status: int) -> None:
+    async def handler(_: Request) -> HTTPResponse:
+        return json_response({})
+
+    app = new_app("guarded", authorize=bearer("secret", {"/health"}))
+    app.add_route(handler, "/api/v1/bots", name="bots")
+    app.add_route(handler, "/health", name="health")
+    async with serving(app) as client:
+        headers = {} if header is None else {b"Authorization": header.encode()}
+        assert (await client.get("/api/v1/bots", headers=headers)).status_code == status
+        assert (await client.get("/health", headers=headers)).status_code == 200

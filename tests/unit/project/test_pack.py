@@ -1,0 +1,149 @@
+"""Loading and packing folders: what goes in, what stays out, and that it is the same each time."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.unit.project.builders import CONFIG, FILES, RUNTIMES, FakeRuntime, write_files
+from the0.errors import InvalidArchive, InvalidInput, PluginError
+from the0.project import load_project, pack, read_archive
+from the0.project.ignore import read_rules
+from the0.settings import ArchiveSettings
+from the0.testing.runtime import RecordedProgress
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "project", FILES)
+
+
+def packed_names(folder: Path, tmp_path: Path) -> list[str]:
+    packed = pack(load_project(folder, RUNTIMES), tmp_path, RecordedProgress())
+    with zipfile.ZipFile(packed.path) as archive:
+        return archive.namelist()
+
+
+def test_load_finds_the_runtime_by_name(folder: Path) -> None:
+    project = load_project(folder, RUNTIMES)
+    assert isinstance(project.runtime, FakeRuntime)
+    assert project.config.name == "my-bot"
+
+
+def test_an_unknown_runtime_is_named(folder: Path) -> None:
+    write_files(folder, {"bot-config.yaml": CONFIG.replace("fake1", "cobol")})
+    with pytest.raises(PluginError, match=r"bot-config\.yaml: runtime: .*cobol"):
+        load_project(folder, RUNTIMES)
+
+
+def test_faults_of_the_runtime_and_of_left_out_files_come_together(folder: Path) -> None:
+    write_files(folder, {"bad.py": "", ".the0ignore": "*.md\n"})
+    with pytest.raises(InvalidInput) as caught:
+        load_project(folder, RUNTIMES)
+    assert caught.value.faults == (
+        "bad.py: is bad",
+        ".the0ignore: leaves out README.md, which bot-config.yaml names",
+    )
+
+
+def test_no_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="is not a folder"):
+        load_project(tmp_path / "nowhere", RUNTIMES)
+
+
+def test_what_goes_in_and_what_stays_out(folder: Path, tmp_path: Path) -> None:
+    write_files(
+        folder,
+        {
+            "src/a.py": "",
+            "src/__pycache__/a.pyc": "",
+            "data/keep.csv": "",
+            "data/drop.csv": "",
+            ".env": "SECRET=1",
+            ".git/config": "",
+            "logs/x.log": "",
+            ".the0ignore": "# mine\n/data/*\n!/data/keep.csv\nlogs/\n",
+        },
+    )
+    assert packed_names(folder, tmp_path) == sorted(
+        [*FILES, "src/a.py", "data/keep.csv", "vendor/dep.py", "vendor/x/__init__.py"]
+    )
+
+
+def test_patterns_do_not_thin_out_what_was_vendored(folder: Path, tmp_path: Path) -> None:
+    write_files(folder, {".the0ignore": "vendor/\n", "vendor/old.py": ""})
+    names = packed_names(folder, tmp_path)
+    assert "vendor/dep.py" in names
+    assert "vendor/old.py" not in names
+
+
+def test_a_default_can_be_taken_back(folder: Path) -> None:
+    write_files(folder, {".the0ignore": "!.env\n"})
+    rules = read_rules(folder)
+    assert not rules.leaves_out(".env")
+    assert rules.leaves_out("a/__pycache__/")
+
+
+def test_the_same_content_is_the_same_archive(folder: Path, tmp_path: Path) -> None:
+    project = load_project(folder, RUNTIMES)
+    first = pack(project, tmp_path, RecordedProgress())
+    for path in folder.rglob("*"):
+        os.utime(path, (1, 1))
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    second = pack(load_project(folder, RUNTIMES), tmp_path, RecordedProgress())
+    assert (first.sha256, first.size) == (second.sha256, second.size)
+    write_files(folder, {"main.py": "def main(): ...\n"})
+    assert pack(project, tmp_path, RecordedProgress()).sha256 != first.sha256
+
+
+def test_execute_bits_are_kept(folder: Path, tmp_path: Path) -> None:
+    (folder / "main.py").chmod(0o711)
+    packed = pack(load_project(folder, RUNTIMES), tmp_path, RecordedProgress())
+    with zipfile.ZipFile(packed.path) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+    assert oct(modes["main.py"]) == "0o100755"
+    assert oct(modes["query.py"]) == "0o100644"
+
+
+def test_the_project_itself_is_not_touched(folder: Path, tmp_path: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    pack(load_project(folder, RUNTIMES), tmp_path, RecordedProgress())
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_links_inside_are_followed_and_links_out_are_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "alias.py").symlink_to("main.py")
+    assert "alias.py" in packed_names(folder, tmp_path)
+    (tmp_path / "secret").write_text("key")
+    (folder / "leak").symlink_to(tmp_path / "secret")
+    (folder / "tree").symlink_to(tmp_path)
+    (folder / "dead").symlink_to("nowhere")
+    with pytest.raises(InvalidInput) as caught:
+        packed_names(folder, tmp_path)
+    assert [fault.split(":")[0] for fault in caught.value.faults] == ["dead", "leak", "tree"]
+
+
+def test_the_archive_reads_back_as_the_project(folder: Path, tmp_path: Path) -> None:
+    project = load_project(folder, RUNTIMES)
+    packed = pack(project, tmp_path, RecordedProgress())
+    archived = read_archive(packed.path, ArchiveSettings())
+    assert archived.config == project.config
+
+
+def test_progress_is_told(folder: Path, tmp_path: Path) -> None:
+    progress = RecordedProgress()
+    pack(load_project(folder, RUNTIMES), tmp_path, progress)
+    assert progress.steps == ["vendored", "Packing"]
+
+
+def test_an_archive_over_the_limits_is_refused_before_it_is_sent(
+    folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArchive, match="more than 3 entries"):
+        pack(
+            load_project(folder, RUNTIMES),
+            tmp_path,
+            RecordedProgress(),
+            ArchiveSettings(max_entries=3),
+        )

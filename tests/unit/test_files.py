@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from the0.files import write_atomic
+
+
+def test_content_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"secret")
+    assert path.read_bytes() == b"secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    write_atomic(path, [b"a", b"b"], mode=0o644)
+    assert path.read_bytes() == b"ab"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_pieces_that_break_off_leave_the_old_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"new"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        write_atomic(path, pieces())
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == b"old"

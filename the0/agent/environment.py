@@ -1,0 +1,57 @@
+"""The environment of a bot's or query's process: what the contract lists, and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+from the0.agent.launch import Launch
+from the0.agent.paths import Paths
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def process_environment(
+    launch: Launch, entrypoint: str, paths: Paths, search_path: str | None = None
+) -> dict[str, str]:
+    """The environment for the process of `entrypoint` (`bot` or `query`). `search_path` is PATH
+    as the image sets it."""
+    variables = {
+        "PATH": search_path or _DEFAULT_PATH,
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        **launch.env,
+        "TZ": launch.timezone,
+        "ID": launch.bot_id,
+        "CONFIG": launch.config,
+        "BOT_ID": launch.bot_id,
+        "BOT_CONFIG": launch.config,
+        "BOT_TYPE": "realtime" if launch.kind == "realtime" else "scheduled",
+        "STATE_DIR": paths.sdk_state,
+        "CODE_MOUNT_DIR": paths.bot.lstrip("/"),
+        "SCRIPT_PATH": launch.entrypoints.get(entrypoint, ""),
+        "ENTRYPOINT_TYPE": entrypoint,
+        "THE0_QUERY_PORT": str(launch.query_port),
+    }
+    if launch.run_id is not None:
+        variables["RUN_ID"] = launch.run_id
+    return {**variables, **_query_variables(launch)}
+
+
+def _query_variables(launch: Launch) -> dict[str, str]:
+    if launch.query is None:
+        return {}
+    single = {
+        f"QUERY_PARAM_{name}": value if isinstance(value, str) else _compact(value)
+        for name, value in launch.query.params.items()
+        if name and "=" not in name and "\0" not in name
+    }
+    return {
+        "QUERY_PATH": launch.query.path,
+        "QUERY_PARAMS": _compact(launch.query.params),
+        **single,
+    }
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), default=dict)

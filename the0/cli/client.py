@@ -1,0 +1,154 @@
+"""The control API as the commands use it; its errors come back as the errors they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from the0.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    The0Error,
+    TooManyRequests,
+    Unavailable,
+)
+
+API = "/api/v1"
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+UPLOAD_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
+FOLLOW_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+CHUNK = 256 * 1024
+
+
+class ApiClient:
+    """One control API. Used as a context manager."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=TIMEOUT,
+                trust_env=False,
+                # Certificates are loaded only where they are needed: it takes a while.
+                verify=self.url.startswith("https:"),
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InvalidInput(f"{url!r} is no address of a control API: {error}") from error
+
+    def __enter__(self) -> ApiClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON answer to GET below `/api/v1`; query values of None are left out."""
+        return self._json("GET", path, params=_given(query))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self._json("POST", path, json=body)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self._json("PUT", path, json=body)
+
+    def delete(self, path: str, **query: Any) -> Any:
+        return self._json("DELETE", path, params=_given(query))
+
+    def upload(self, path: str, archive: Path) -> Any:
+        """POST a zip, in pieces."""
+        with archive.open("rb") as body:
+            return self._json(
+                "POST",
+                path,
+                content=iter(lambda: body.read(CHUNK), b""),
+                headers={
+                    "Content-Type": "application/zip",
+                    "Content-Length": str(archive.stat().st_size),
+                },
+                timeout=UPLOAD_TIMEOUT,
+            )
+
+    def lines(self, path: str, **query: Any) -> Iterator[str]:
+        """The lines of an NDJSON answer as they come; the empty ones of silence left out."""
+        with (
+            self._translated(),
+            self._http.stream(
+                "GET", API + path, params=_given(query), timeout=FOLLOW_TIMEOUT
+            ) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise error_of(answer)
+            yield from (line for line in answer.iter_lines() if line)
+
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        with self._translated():
+            answer = self._http.request(method, API + path, **options)
+        if answer.is_error:
+            raise error_of(answer)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise Unavailable(f"{self.url} answers, but it is no control API of the0.") from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise InvalidInput(f"{self.url!r} is no address of a control API: {error}") from error
+        except httpx.TimeoutException as error:
+            raise DeadlineExceeded(f"The control API at {self.url} did not answer.") from error
+        except httpx.ConnectError as error:
+            raise Unavailable(
+                f"The control API at {self.url} cannot be reached. Start it with "
+                "`the0 local start`, or name another with --url (THE0_API_URL)."
+            ) from error
+        except httpx.TransportError as error:
+            raise Unavailable(f"The control API at {self.url} broke off: {error}") from error
+
+
+def segment(text: str) -> str:
+    """Any text as one segment of a path."""
+    # A segment of dots would be taken as a step up by whatever handles the address.
+    return quote(text, safe="").replace(".", "%2E") if not text.strip(".") else quote(text, safe="")
+
+
+def error_of(answer: httpx.Response) -> The0Error:
+    """The error that an answer carries, of its own class."""
+    try:
+        body = answer.json()["error"]
+        code, message, faults = body["code"], body["message"], body.get("faults", ())
+    except (ValueError, KeyError, TypeError):
+        return Unavailable(f"The control API answered {answer.status_code}, and not in JSON.")
+    match answer.status_code:
+        case 400 | 413 | 422:
+            return InvalidInput(message, faults)
+        case 401:
+            return Forbidden(f"{message} Give it with --token (THE0_API_TOKEN).")
+        case 404:
+            return NotFound(message)
+        case 429:
+            return TooManyRequests(message)
+        case _:
+            return _by_code(code)(message)
+
+
+def _by_code(code: str) -> type[The0Error]:
+    classes = [The0Error]
+    for cls in classes:
+        classes += cls.__subclasses__()
+    return next((cls for cls in classes if cls.code == code), The0Error)
+
+
+def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}

@@ -1,0 +1,1 @@
+"""The heart of the host: desired against actual state, decided purely, done in lanes."""

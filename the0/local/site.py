@@ -1,0 +1,105 @@
+"""One view of the local installation: its folder, its settings in effect, its plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from the0.config import Settings, bootstrap
+from the0.core.views import tracked
+from the0.files import write_atomic
+from the0.local.paths import LocalPaths
+from the0.plugin.interfaces import Executor, PluginArgs, Runtime, Storage
+from the0.plugin.manager import PluginManager
+from the0.repository import Repository
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Site:
+    """`settings` are those that the local host runs with."""
+
+    paths: LocalPaths
+    settings: Settings
+    plugins: PluginManager
+
+    @classmethod
+    def load(cls, paths: LocalPaths, environ: Mapping[str, str] = os.environ) -> Site:
+        settings, plugins = bootstrap([paths.settings], environ)
+        return cls(paths, settings, plugins)
+
+    @contextmanager
+    def executor(self, installation: str = "") -> Iterator[Executor]:
+        chosen = self.plugins.executors.get(self.settings.executor.plugin)
+        with closing(chosen(self._args(installation))) as executor:
+            yield executor
+
+    @contextmanager
+    def storage(self) -> Iterator[Storage]:
+        chosen = self.plugins.storages.get(self.settings.storage.plugin)
+        with closing(chosen(self._args(""))) as storage:
+            yield storage
+
+    def runtimes(self) -> list[Runtime]:
+        registry = self.plugins.runtimes
+        return [registry.get(name)(self._args("")) for name in registry.names()]
+
+    def claim(self, engine_id: str) -> str:
+        """The installation's id. Raises Conflict when it is another engine's."""
+
+        async def ask(repository: Repository) -> str:
+            instance = self.settings.general.instance
+            return await repository.claim_installation(instance, engine_id)
+
+        return asyncio.run(self._asked(ask))
+
+    def unsaved_bots(self, installation: str) -> Collection[str]:
+        """Bots whose volumes may hold state that the store has not."""
+
+        async def ask(repository: Repository) -> Collection[str]:
+            records = await repository.statuses(installation)
+            return {
+                bot_id
+                for bot_id, status in records.items()
+                if "tracked" not in status or tracked(status["tracked"]).unsaved
+            }
+
+        return asyncio.run(self._asked(ask))
+
+    async def _asked(self, ask: Callable[[Repository], Awaitable[T]]) -> T:
+        repository = Repository(self.settings.mongo)
+        try:
+            return await ask(repository)
+        finally:
+            await repository.close()
+
+    def _args(self, installation: str) -> PluginArgs:
+        settings = self.settings
+        return PluginArgs(
+            settings.general.instance, installation, settings.state_dir.root, settings.sections
+        )
+
+
+@contextmanager
+def alone(paths: LocalPaths) -> Iterator[None]:
+    """Waits for any other start or stop of this folder to end."""
+    paths.make()
+    with paths.start_lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def remember_installation(paths: LocalPaths, installation: str) -> None:
+    """Keep the id where it can be read while no database runs."""
+    write_atomic(paths.installation, installation.encode())
+
+
+def remembered_installation(paths: LocalPaths) -> str | None:
+    """None before the first start came so far."""
+    return paths.installation.read_text() if paths.installation.exists() else None

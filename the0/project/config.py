@@ -1,0 +1,185 @@
+"""bot-config.yaml and the files it names, read and checked: from a folder or from an archive."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from the0.errors import InvalidInput
+from the0.models import JSON, BotType
+from the0.project.schema import schema_faults
+from the0.project.version import parse_version
+
+CONFIG_FILE = "bot-config.yaml"
+DEFAULT_RUNTIME = "python3.11"
+MAX_FILE_BYTES = 1024 * 1024
+ENTRYPOINTS = ("bot", "query", "backtest")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+
+FileReader = Callable[[str], bytes | None]
+"""The content of a file by its path below the project, None when there is no such file."""
+
+
+@dataclass(frozen=True)
+class BotConfig:
+    """A custom bot as its author describes it.
+
+    `document` is the whole configuration as JSON, with the contents of the schema files and of the
+    readme in place of their names: what MongoDB keeps as ``custom.config``. `files` are the paths
+    that must be in the archive.
+    """
+
+    name: str
+    version: str
+    type: BotType
+    runtime: str
+    entrypoints: Mapping[str, str]
+    document: Mapping[str, JSON]
+    files: tuple[str, ...]
+
+
+def read_config(read: FileReader) -> BotConfig:
+    """Raises InvalidInput with every fault, each naming file and key."""
+    reading = _Reading(read)
+    raw = reading.config()
+    config = reading.checked(raw)
+    if reading.faults:
+        raise InvalidInput(f"{CONFIG_FILE} or a file it names is not right", reading.faults)
+    return config
+
+
+class _Reading:
+    """One pass over the configuration that collects faults instead of stopping at the first."""
+
+    def __init__(self, read: FileReader) -> None:
+        self._read = read
+        self.faults: list[str] = []
+        self._files: list[str] = [CONFIG_FILE]
+
+    def config(self) -> dict[str, Any]:
+        content = self._read(CONFIG_FILE)
+        if content is None:
+            raise InvalidInput(f"there is no {CONFIG_FILE}; a bot project has one at its top")
+        try:
+            raw = yaml.load(content, _Loader)  # noqa: S506 - a SafeLoader
+            # Dates and the like become the text that the document can hold.
+            config = json.loads(json.dumps(raw, default=str))
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise InvalidInput(f"{CONFIG_FILE} is not YAML: {error}") from error
+        if not isinstance(config, dict):
+            raise InvalidInput(f"{CONFIG_FILE} must be a mapping of keys and values")
+        return config
+
+    def checked(self, raw: dict[str, Any]) -> BotConfig:
+        for key in ("description", "author"):
+            if not isinstance(raw.get(key, ""), str):
+                self._fault(key, "must be text")
+        entrypoints = self._entrypoints(raw.get("entrypoints"))
+        runtime = raw.get("runtime", DEFAULT_RUNTIME)
+        if not isinstance(runtime, str):
+            self._fault("runtime", "must be the name of a runtime")
+        document = {**raw, "runtime": runtime, "schema": self._schemas(raw.get("schema"))}
+        if "readme" in raw:
+            document["readme"] = self._text("readme", raw["readme"])
+        return BotConfig(
+            name=self._name(raw.get("name")),
+            version=self._version(raw.get("version")),
+            type=self._type(raw.get("type")),
+            runtime=str(runtime),
+            entrypoints=entrypoints,
+            document=document,
+            files=tuple(self._files),
+        )
+
+    def _name(self, value: Any) -> str:
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            self._fault("name", "must be 1 to 63 letters, digits, dots, dashes or underscores")
+        return str(value)
+
+    def _version(self, value: Any) -> str:
+        try:
+            parse_version(value)
+        except ValueError as error:
+            self._fault("version", str(error))
+        return str(value)
+
+    def _type(self, value: Any) -> BotType:
+        if value not in list(BotType):
+            self._fault("type", f"must be realtime or scheduled, not {value!r}")
+            return BotType.REALTIME
+        return BotType(value)
+
+    def _entrypoints(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict) or not value.get("bot"):
+            self._fault("entrypoints.bot", "must name the file that the bot starts with")
+            return {}
+        for role, file in value.items():
+            if role not in ENTRYPOINTS:
+                self._fault(f"entrypoints.{role}", f"is not one of {', '.join(ENTRYPOINTS)}")
+            else:
+                self._content(f"entrypoints.{role}", _file_part(file))
+        return {role: str(file) for role, file in value.items()}
+
+    def _schemas(self, value: Any) -> dict[str, JSON]:
+        if not isinstance(value, dict) or not value.get("bot"):
+            self._fault("schema.bot", "must name the JSON Schema of the bot's configuration")
+            return {}
+        return {str(role): self._schema(str(role), file) for role, file in value.items()}
+
+    def _schema(self, role: str, file: Any) -> JSON:
+        content = self._text(f"schema.{role}", file)
+        if content is None:
+            return {}
+        try:
+            schema = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            self.faults.append(f"{file}: not JSON: {error}")
+            return {}
+        self.faults += [f"{file}: {fault}" for fault in schema_faults(schema)]
+        return schema
+
+    def _text(self, key: str, file: Any) -> str | None:
+        content = self._content(key, file)
+        if content is not None and len(content) > MAX_FILE_BYTES:
+            self._fault(key, f"{file} is over {MAX_FILE_BYTES} bytes")
+            return None
+        return None if content is None else content.decode("utf-8", "replace")
+
+    def _content(self, key: str, file: Any) -> bytes | None:
+        if not isinstance(file, str) or not _inside(file):
+            self._fault(key, f"{file!r} is not a path inside the project")
+            return None
+        content = self._read(file)
+        if content is None:
+            self._fault(key, f"there is no file {file}")
+        self._files.append(file)
+        return content
+
+    def _fault(self, key: str, text: str) -> None:
+        self.faults.append(f"{CONFIG_FILE}: {key}: {text}")
+
+
+def _inside(file: str) -> bool:
+    path = PurePosixPath(file)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _file_part(entrypoint: Any) -> Any:
+    """The file of an entrypoint: `app.jar:Main` names a class of `app.jar`."""
+    return entrypoint.partition(":")[0] if isinstance(entrypoint, str) else entrypoint
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses aliases: a small file with nested ones describes gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not supported")
+        return super().compose_node(parent, index)
