@@ -25,6 +25,13 @@ class BotType(StrEnum):
     SCHEDULED = "scheduled"
 
 
+class Purpose(StrEnum):
+    """What a container is there for: to be a bot, or to answer one query about some bot."""
+
+    BOT = "bot"
+    QUERY = "query"
+
+
 class RestartPolicy(StrEnum):
     """What an exit that nobody asked for leads to: `always` a restart, `on-failure` one unless the
     code is 0, `never` none until the bot's spec changes or a person enables it again."""
@@ -117,7 +124,9 @@ class ContainerSpec:
     `bot_id` keys the name and the volumes; `env` is the container's own environment (launch id
     and token, nothing else of ours); `gateway_dir` is mounted read-only at /run/the0;
     `stop_timeout_sec` bounds SIGTERM to SIGKILL; `labels` are set as they are, beside the
-    executor's own `the0.installation`.
+    executor's own `the0.installation`. A container that answers a query is made before anybody
+    knows for which bot: its `bot_id` is empty, its name comes from its launch, and its volumes are
+    its own and go with it.
     """
 
     bot_id: str
@@ -130,6 +139,7 @@ class ContainerSpec:
     limits: Limits
     gateway_dir: str
     stop_timeout_sec: float
+    purpose: Purpose = Purpose.BOT
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,8 @@ class Container:
     """A container of this installation as an executor saw it.
 
     `ref` is the executor's own id; `spec_hash`, `platform_hash` and `launch` come from its
-    labels; `address` (host, for the query port) is known while it runs.
+    labels; `address` (host, for the query port) is known while it runs. One with the purpose
+    QUERY belongs to no bot: its `bot_id` is empty and its `type` says nothing.
     """
 
     ref: str
@@ -155,6 +166,7 @@ class Container:
     oom_killed: bool = False
     error: str = ""
     address: str | None = None
+    purpose: Purpose = Purpose.BOT
 
 
 class ContainerAction(StrEnum):

@@ -17,6 +17,7 @@ from the0.models import (
     ContainerEvent,
     ContainerSpec,
     ContainerState,
+    Purpose,
 )
 
 JSON = Mapping[str, Any]
@@ -58,15 +59,24 @@ class Placement:
 
 def labels_of(spec: ContainerSpec, place: Placement) -> dict[str, str]:
     """The spec's labels, and those by which this installation knows its own."""
+    whose = {names.BOT_ID: spec.bot_id, names.BOT_TYPE: spec.type.value}
+    if spec.purpose is Purpose.QUERY:
+        whose = {names.PURPOSE: spec.purpose.value}
     return {
         **spec.labels,
         names.MANAGED: "true",
-        names.BOT_ID: spec.bot_id,
-        names.BOT_TYPE: spec.type.value,
         names.LAUNCH: spec.launch,
         names.INSTALLATION: place.installation,
         names.INSTANCE: place.instance,
+        **whose,
     }
+
+
+def name_of(spec: ContainerSpec, instance: str) -> str:
+    """What the container of `spec` is called; the engine refuses a second one."""
+    if spec.purpose is Purpose.QUERY:
+        return names.query_name(instance, spec.launch)
+    return names.container_name(instance, spec.bot_id)
 
 
 def create_request(spec: ContainerSpec, place: Placement) -> dict[str, Any]:
@@ -127,8 +137,6 @@ def _tmpfs(size: int, execution: str) -> str:
 
 
 def _mounts(spec: ContainerSpec, place: Placement) -> list[dict[str, Any]]:
-    named = {"state": "/state", "logs": "/var/the0"}
-    volumes = [_volume(spec.bot_id, kind, target, place) for kind, target in named.items()]
     gateway = {
         "Type": "bind",
         "Source": spec.gateway_dir,
@@ -136,7 +144,15 @@ def _mounts(spec: ContainerSpec, place: Placement) -> list[dict[str, Any]]:
         "ReadOnly": True,
         "BindOptions": {"Propagation": "rprivate"},
     }
-    return [*volumes, {"Type": "volume", "Target": "/bot"}, gateway]
+    return [*_volumes(spec, place), {"Type": "volume", "Target": "/bot"}, gateway]
+
+
+def _volumes(spec: ContainerSpec, place: Placement) -> list[dict[str, Any]]:
+    """A bot's volumes outlive its containers; those of a query go with it."""
+    named = {"state": "/state", "logs": "/var/the0"}
+    if spec.purpose is Purpose.QUERY:
+        return [{"Type": "volume", "Target": target} for target in named.values()]
+    return [_volume(spec.bot_id, kind, target, place) for kind, target in named.items()]
 
 
 def _volume(bot_id: str, kind: str, target: str, place: Placement) -> dict[str, Any]:
@@ -163,6 +179,7 @@ def created(ref: str, name: str, spec: ContainerSpec, at: datetime) -> Container
         bot_id=spec.bot_id,
         type=spec.type,
         state=ContainerState.CREATED,
+        purpose=spec.purpose,
         launch=spec.launch,
         spec_hash=spec.labels.get(names.SPEC, ""),
         platform_hash=spec.labels.get(names.PLATFORM, ""),
@@ -208,7 +225,9 @@ def from_inspect(answer: JSON) -> Container:
 
 def _from_labels(labels: Mapping[str, str]) -> dict[str, Any]:
     scheduled = labels.get(names.BOT_TYPE) == BotType.SCHEDULED
+    query = labels.get(names.PURPOSE) == Purpose.QUERY
     return {
+        "purpose": Purpose.QUERY if query else Purpose.BOT,
         "bot_id": labels.get(names.BOT_ID, ""),
         "type": BotType.SCHEDULED if scheduled else BotType.REALTIME,
         "launch": labels.get(names.LAUNCH, ""),

@@ -89,7 +89,7 @@ class DockerExecutor(Executor):
     def create(self, spec: ContainerSpec) -> Container:
         if not self.args.installation:
             raise InvalidInput("A container needs an installation id; ask the database for it.")
-        name = names.container_name(self.args.instance, spec.bot_id)
+        name = containers.name_of(spec, self.args.instance)
         request = containers.create_request(spec, self._placement(spec))
         with translated(f"create container {name}", NO_IMAGE):
             answer = self._client.create_container_from_config(  # type: ignore[no-untyped-call]

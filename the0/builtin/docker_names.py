@@ -18,6 +18,7 @@ BOT_TYPE = "runtime.type"
 INSTALLATION = "the0.installation"
 INSTANCE = "the0.instance"
 LAUNCH = "the0.launch"
+PURPOSE = "the0.purpose"
 SPEC = "the0.spec"
 PLATFORM = "the0.platform"
 VOLUME = "the0.volume"
@@ -33,6 +34,11 @@ _HASH = 32  # hex digits: 128 bits, so a collision cannot be found by choosing i
 def container_name(instance: str, bot_id: str) -> str:
     """The name of a bot's only container."""
     return f"the0-{_readable(instance)}-{_readable(bot_id)}-{_key(instance, bot_id)}"
+
+
+def query_name(instance: str, launch: str) -> str:
+    """The name of a container that answers one query; no bot's container has one like it."""
+    return f"the0-{_readable(instance)}-query-{launch}"
 
 
 def volume_name(instance: str, bot_id: str, kind: str) -> str:

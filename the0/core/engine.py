@@ -13,7 +13,14 @@ from typing import ParamSpec, TypeVar
 from the0.core.plan import UNKNOWN, Seen, Unseen
 from the0.core.tracked import Outage, before_first_look
 from the0.errors import NotFound, The0Error
-from the0.models import BotType, Container, ContainerAction, ContainerEvent, ContainerState
+from the0.models import (
+    BotType,
+    Container,
+    ContainerAction,
+    ContainerEvent,
+    ContainerState,
+    Purpose,
+)
 from the0.plugin.interfaces import Executor
 from the0.pool import BlockingPool
 
@@ -105,7 +112,7 @@ class Engine:
             self._died &= {one.ref for one in containers}
         found: defaultdict[str, list[Container]] = defaultdict(list)
         for one in containers:
-            if one.type is BotType.REALTIME:
+            if one.type is BotType.REALTIME and one.purpose is Purpose.BOT:
                 found[one.bot_id].append(one)
         return found
 

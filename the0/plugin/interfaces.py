@@ -170,7 +170,8 @@ class Executor(Plugin):
 
     @abstractmethod
     def create(self, spec: ContainerSpec) -> Container:
-        """Raises Conflict when the bot has a container already (look again)."""
+        """Raises Conflict when the bot has a container already (look again). One with the purpose
+        QUERY has no bot: nothing of it stays once it is removed."""
 
     @abstractmethod
     def start(self, ref: str) -> None:

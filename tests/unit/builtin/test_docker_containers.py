@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from the0.builtin import docker_containers as containers
 from the0.builtin.docker_containers import Placement
-from the0.models import BotType, ContainerAction, ContainerState
+from the0.models import BotType, ContainerAction, ContainerState, Purpose
 from the0.testing.containers import make_spec
 
 PLACE = Placement(
@@ -59,6 +60,24 @@ def test_open_files_never_exceed_what_the_engine_has() -> None:
 def test_a_part_of_a_second_is_not_taken_from_the_stop() -> None:
     spec = type(SPEC)(**{**vars(SPEC), "stop_timeout_sec": 50.2})
     assert containers.create_request(spec, PLACE)["StopTimeout"] == 51
+
+
+def test_nothing_of_a_query_names_a_bot_or_outlives_it() -> None:
+    spec = replace(SPEC, bot_id="", purpose=Purpose.QUERY, labels={})
+    request = containers.create_request(spec, PLACE)
+    volumes = [mount for mount in request["HostConfig"]["Mounts"] if mount["Type"] == "volume"]
+    assert {mount["Target"] for mount in volumes} == {"/bot", "/state", "/var/the0"}
+    assert not any("Source" in mount for mount in volumes)
+    assert {"runtime.id", "runtime.type"}.isdisjoint(request["Labels"])
+    listed = containers.from_list({"Id": "1", "State": "running", "Labels": request["Labels"]})
+    assert (listed.purpose, listed.bot_id, listed.launch) == (Purpose.QUERY, "", spec.launch)
+
+
+def test_a_query_has_a_name_of_its_own_for_each_launch() -> None:
+    spec = replace(SPEC, bot_id="", purpose=Purpose.QUERY)
+    names = {containers.name_of(replace(spec, launch=launch), "the0") for launch in ("a1", "b2")}
+    assert len(names) == 2
+    assert containers.name_of(SPEC, "the0") not in names
 
 
 def test_only_the_code_is_in_an_anonymous_volume() -> None:

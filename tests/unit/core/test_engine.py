@@ -21,6 +21,7 @@ from the0.models import (
     ContainerAction,
     ContainerEvent,
     ContainerState,
+    Purpose,
 )
 from the0.plugin.interfaces import EngineInfo
 
@@ -132,3 +133,10 @@ async def test_a_death_is_inspected_though_the_list_still_shows_it_running(
 async def test_scheduled_bots_are_somebody_elses(docker: Docker, engine: Engine) -> None:
     docker.containers = [replace(RUNNING, type=BotType.SCHEDULED)]
     assert await engine.look() == {}
+
+
+async def test_a_container_that_answers_a_query_belongs_to_no_bot(
+    docker: Docker, engine: Engine
+) -> None:
+    docker.containers = [RUNNING, replace(RUNNING, ref="q", bot_id="", purpose=Purpose.QUERY)]
+    assert await engine.look() == {"b": [RUNNING]}
