@@ -127,6 +127,14 @@ def pss_mib(pid: int) -> float:
     raise RuntimeError(f"process {pid} tells no Pss")
 
 
+def peak_mib(pid: int) -> float:
+    """The most memory a process has had resident so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"process {pid} tells no VmHWM")
+
+
 def children(pid: int) -> list[int]:
     """Process ids of the direct children."""
     found = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import bare
 from bench.harness import Figure, Report, pss_mib
-from bench.site import Site, document
+from bench.site import Site, document, until
 from the0.core.desired import Desired
 from the0.documents import parse_bot
 from the0.launches import LaunchStore
@@ -30,7 +30,7 @@ def run(site: Site, report: Report) -> None:
     _memory(site, report)
     _make_containers(site)
     with site.host("runner"):
-        site.one_pass()
+        until(lambda: not site.one_pass()["steps"], "all are adopted")
         passes = [site.one_pass() for _ in range(PASSES)]
     busy = [one for one in passes if one["steps"] or one["fault"]]
     if busy:

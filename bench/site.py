@@ -157,10 +157,7 @@ class Site:
                 [HOST, "--role", role], env=self.environ, cwd=self.root, stdout=log, stderr=log
             )
         try:
-            ready = (
-                self._passed if role == "runner" else self.settings.state_dir.gateway_socket.exists
-            )
-            until(ready, f"the {role} works")
+            until(self._passed if role == "runner" else self._serves, f"the {role} works")
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
@@ -171,6 +168,11 @@ class Site:
             return bool(json.loads(self.ask("GET", "/status")).get("pass"))
         except OSError:
             return False
+
+    def _serves(self) -> bool:
+        """Whether a gateway listens; the socket of an earlier one may lie there still."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.settings.state_dir.gateway_socket)) == 0
 
     def ask(self, method: str, path: str, body: Any = None) -> bytes:
         """What the runner answers at its socket."""
