@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from the0.bot_events import BotEvent
-from the0.values import read_time
+from the0.errors import InvalidDocument
+from the0.values import read_time, to_json
 
 
 class EventOutcome(StrEnum):
@@ -50,8 +52,18 @@ def _decide_update(event: BotEvent, stored: Mapping[str, Any]) -> EventOutcome:
     known = stored_time(stored)
     if event.updated_at and known and event.updated_at < known:
         return EventOutcome.STALE
-    same = all(stored.get(field) == value for field, value in event.document.items())
+    before = {field: stored.get(field) for field in event.document}
+    same = _as_bots_read(before) == _as_bots_read(event.document)
     return EventOutcome.UNCHANGED if same else EventOutcome.UPDATED
+
+
+def _as_bots_read(document: Mapping[str, Any]) -> str | None:
+    """The JSON that decides whether two documents are the same: Python takes 1, 1.0 and true for
+    equal, a bot does not. None for a stored one that no bot can be given."""
+    try:
+        return json.dumps(to_json(document), sort_keys=True)
+    except InvalidDocument:
+        return None
 
 
 def _decide_delete(

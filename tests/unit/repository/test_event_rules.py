@@ -20,7 +20,7 @@ def event(action: str, updated_at: datetime | None = None, at: datetime = T) -> 
     return BotEvent(BotType.REALTIME, action, "a", document, updated_at, at)
 
 
-def stored(updated_at: datetime | None = None, x: int = 0) -> dict[str, Any]:
+def stored(updated_at: datetime | None = None, x: float = 0) -> dict[str, Any]:
     return {"_id": "a", "id": "a", "config": {"x": x}, "custom": custom(updated_at)}
 
 
@@ -41,6 +41,10 @@ def custom(updated_at: datetime | None) -> dict[str, Any]:
         (event("updated", T), stored(T), None, UPDATED),
         (event("updated", EARLIER), stored(T), None, STALE),
         (event("updated", T), stored(T, x=1), None, UNCHANGED),
+        # equal to Python, but not to a bot
+        (event("updated", T), stored(T, x=1.0), None, UPDATED),
+        (event("updated", T), stored(T, x=True), None, UPDATED),
+        (event("updated", T), stored(T, x=float("nan")), None, UPDATED),
         (event("updated", None), stored(T), None, UPDATED),
         (event("updated", EARLIER), stored(None), None, UPDATED),
         (event("deleted", T), stored(T), None, DELETED),
