@@ -49,7 +49,8 @@ _CACHED = 4096
 @dataclass(frozen=True)
 class Launch:
     """One start of one container. `document` is handed to the agent as it is; `writes_state`
-    tells whether this launch may store state, `superseded_by` the launch that took its place."""
+    tells whether this launch may store state, `superseded_by` the launch that took its place.
+    A launch without a bot is of a container that waits for its one query."""
 
     launch: str
     token_sha256: str
@@ -90,6 +91,31 @@ class Launch:
             code_key=code_key,
             document={**document, **own},
         ), token
+
+    @classmethod
+    def waiting(cls, installation: str) -> tuple[Launch, str]:
+        """A launch for one query that nobody has asked yet, and its token."""
+        return cls.new(
+            installation=installation,
+            bot_id="",
+            kind="query",
+            code_key="",
+            document={},
+            writes_state=False,
+        )
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self.bot_id
+
+    def assigned(self, bot_id: str, code_key: str, document: Mapping[str, JSON]) -> Launch:
+        """The waiting launch with its job. Raises ValueError when it has one already."""
+        if not self.is_waiting:
+            raise ValueError(f"launch {self.launch} has had its job")
+        own = {**self.document, "bot_id": bot_id}
+        return dataclasses.replace(
+            self, bot_id=bot_id, code_key=code_key, document={**document, **own}
+        )
 
     def accepts(self, token: str) -> bool:
         """Whether `token` is this launch's; takes the same time for any wrong one."""

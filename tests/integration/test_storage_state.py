@@ -75,11 +75,14 @@ def test_deleted_state_lies_in_the_trash_for_a_while(storage: Storage) -> None:
     assert list(storage.list(BUCKET, keys.trash_prefix())) == []
 
 
-def test_a_result_is_read_once(storage: Storage) -> None:
+def test_a_result_is_there_until_it_is_removed(storage: Storage) -> None:
     results = ResultStore(storage, BUCKET)
     results.put("bot", "query-1", b'{"a":1}')
-    assert results.take("bot", "query-1") == b'{"a":1}'
-    assert results.take("bot", "query-1") is None
+    with storage.open(BUCKET, keys.result_key("bot", "query-1")) as found:
+        assert found.read() == b'{"a":1}'
+    for _ in range(2):
+        results.remove("bot", "query-1")
+        assert not list(storage.list(BUCKET, "bot/query-1/"))
 
 
 def test_kills_of_the_store_lose_nothing_acknowledged(storage: Storage, server: S3Server) -> None:

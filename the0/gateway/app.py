@@ -7,7 +7,7 @@ from typing import Any
 
 from sanic import HTTPResponse, Request
 
-from the0.gateway.errors import UnknownLaunch
+from the0.gateway.errors import NoJob, UnknownLaunch
 from the0.gateway.handle_code import CodeHandlers
 from the0.gateway.handle_logs import LogHandlers
 from the0.gateway.handle_reports import ReportHandlers
@@ -40,18 +40,29 @@ def make_app(services: Services) -> App:
     reports, state = ReportHandlers(services), StateHandlers(services)
     for method, path, handler in (
         ("GET", "/v1/launch", reports.get_launch),
-        ("POST", "/v1/status", reports.post_status),
-        ("PUT", "/v1/result", reports.put_result),
-        ("GET", "/v1/code", CodeHandlers(services).get),
-        ("GET", "/v1/state", state.get),
-        ("HEAD", "/v1/state", state.head),
-        ("PUT", "/v1/state", state.put),
-        ("POST", "/v1/logs", LogHandlers(services).post),
+        ("POST", "/v1/status", with_job(reports.post_status)),
+        ("PUT", "/v1/result", with_job(reports.put_result)),
+        ("GET", "/v1/code", with_job(CodeHandlers(services).get)),
+        ("GET", "/v1/state", with_job(state.get)),
+        ("HEAD", "/v1/state", with_job(state.head)),
+        ("PUT", "/v1/state", with_job(state.put)),
+        ("POST", "/v1/logs", with_job(LogHandlers(services).post)),
     ):
         name = f"{method} {path}".replace("/", "_").replace(" ", "")
         streams = method in ("POST", "PUT")
         app.add_route(bounded(handler), path, methods=[method], name=name, stream=streams)
     return app
+
+
+def with_job(handler: Handler) -> Handler:
+    """What only a launch that has its bot may ask for."""
+
+    async def handle(request: Request, launch: Launch) -> HTTPResponse | None:
+        if launch.is_waiting:
+            raise NoJob("this launch waits for its query; until then it has no bot")
+        return await handler(request, launch)
+
+    return handle
 
 
 def authenticated(launches: LaunchStore, authorization: str | None) -> Launch:

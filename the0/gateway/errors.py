@@ -23,6 +23,12 @@ class ReadOnly(Conflict):
     code = "read_only"
 
 
+class NoJob(Conflict):
+    """The launch waits for its job: it has no bot to ask for yet."""
+
+    code = "no_job"
+
+
 class NoCode(NotFound):
     """The store is certain that there is no such archive."""
 

@@ -18,10 +18,14 @@ class OwnedWork:
 
     async def finish(self, work: Coroutine[Any, Any, T], name: str) -> T:
         """The outcome of `work`, which runs to its end whatever becomes of the caller."""
+        return await asyncio.shield(self.begin(work, name))
+
+    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run `work` to its end, for whoever wants to wait for it."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        return task
 
     async def close(self, grace_sec: float) -> None:
         """Wait for what is under way, then give it up."""

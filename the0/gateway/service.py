@@ -64,6 +64,7 @@ class Gateway:
                 await upload
         finally:
             self.serving.clear()
+            services.launch_watch.close()
             for task in (upload, buckets, stopping):
                 task.cancel()
             await asyncio.gather(upload, buckets, stopping, return_exceptions=True)

@@ -20,6 +20,7 @@ from the0.storage.log_spool import LogSpool
 from the0.storage.logs import LogStore
 from the0.storage.results import ResultStore
 from the0.storage.state import StateStore
+from the0.watch import FolderWatch
 
 log = logging.getLogger("the0.gateway")
 
@@ -48,6 +49,7 @@ class Services:
     storage: BlockingPool
     disk: BlockingPool
     launches: LaunchStore
+    launch_watch: FolderWatch
     code: CodeCache
     states: StateStore
     state_writer: StateWriter
@@ -90,6 +92,7 @@ def make_services(settings: Settings, plugin: Storage, publisher: Publisher) -> 
         storage=storage,
         disk=disk,
         launches=launches,
+        launch_watch=FolderWatch(dirs.launches),
         code=_code_cache(settings, plugin),
         states=states,
         state_writer=StateWriter(states, launches, storage),

@@ -1,10 +1,9 @@
-"""Results of queries in object storage: written once, read once, then gone."""
+"""Results of queries in object storage: there until they were read."""
 
 from __future__ import annotations
 
 import io
 
-from the0.errors import NotFound
 from the0.plugin.interfaces import Storage
 from the0.storage import keys
 
@@ -25,13 +24,6 @@ class ResultStore:
             content_type="application/json",
         )
 
-    def take(self, bot_id: str, unique: str) -> bytes | None:
-        """The result, which is deleted once it was read; None when there is none."""
-        key = keys.result_key(bot_id, unique)
-        try:
-            with self._storage.open(self._bucket, key) as found:
-                result = found.read()
-        except NotFound:
-            return None
-        self._storage.delete(self._bucket, key)
-        return result
+    def remove(self, bot_id: str, unique: str) -> None:
+        """It was read. No error when it is not there."""
+        self._storage.delete(self._bucket, keys.result_key(bot_id, unique))

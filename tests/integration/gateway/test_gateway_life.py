@@ -9,13 +9,16 @@ import json
 import logging
 import socket
 import stat
+import time
 
 import pytest
 
 from tests.support.gateway import Client, Site, threaded, until
 from the0.gateway import Gateway
 from the0.gateway.listener import CONNECTIONS_PER_CONTAINER
+from the0.gateway.service import CLOSE_SEC
 from the0.gateway.services import REQUESTS_AT_ONCE
+from the0.launches import Launch
 
 
 async def test_every_request_needs_its_launch_and_its_token(site: Site) -> None:
@@ -92,11 +95,65 @@ async def test_status_and_result_reach_the_runners_files(site: Site) -> None:
 
 
 async def test_a_querys_result_is_also_where_other_services_look(site: Site) -> None:
+    def stored() -> list[str]:
+        return [one.key for one in site.storage.list("query-results", "asked/")]
+
     async with site.gateway():
         query = site.launch("asked", kind="query", writes_state=False)
         assert (await threaded(query.ask, "PUT", "/v1/result", b'{"a":1}')).status == 200
+        assert site.launches.result(query.launch) == b'{"a":1}'
+        await until(stored)
     with site.storage.open("query-results", f"asked/{query.launch}/result.json") as found:
         assert json.loads(found.read()) == {"a": 1}
+
+
+async def test_a_launch_without_a_job_waits_for_it_and_has_no_other_right(site: Site) -> None:
+    async with site.gateway():
+        launch, token = Launch.waiting("test")
+        site.launches.write(launch)
+        member = Client(site.settings.state_dir.gateway_socket, launch.launch, token)
+        assert (await threaded(member.ask, "GET", "/v1/launch")).status == 204
+        for method, path in (("GET", "/v1/code"), ("GET", "/v1/state"), ("PUT", "/v1/result")):
+            refused = await threaded(member.ask, method, path, b"" if method == "PUT" else None)
+            assert (refused.status, refused.code) == (409, "no_job")
+        waiting = asyncio.create_task(threaded(member.ask, "GET", "/v1/launch?wait=1"))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        site.launches.write(launch.assigned("asked", "user/bot/1", {"config": "{}"}))
+        begun = time.monotonic()
+        document = (await waiting).json
+        assert time.monotonic() - begun < 1
+    assert document == {
+        "protocol": 1,
+        "launch": launch.launch,
+        "bot_id": "asked",
+        "kind": "query",
+        "config": "{}",
+    }
+
+
+async def test_a_waiting_launch_that_is_taken_back_waits_no_longer(site: Site) -> None:
+    async with site.gateway():
+        launch, token = Launch.waiting("test")
+        site.launches.write(launch)
+        member = Client(site.settings.state_dir.gateway_socket, launch.launch, token)
+        waiting = asyncio.create_task(threaded(member.ask, "GET", "/v1/launch?wait=1"))
+        await asyncio.sleep(0.2)
+        site.launches.remove(launch.launch)
+        refused = await waiting
+    assert (refused.status, refused.code) == (401, "unknown_launch")
+
+
+async def test_those_who_wait_for_a_job_do_not_keep_the_gateway_from_ending(site: Site) -> None:
+    launch, token = Launch.waiting("test")
+    site.launches.write(launch)
+    member = Client(site.settings.state_dir.gateway_socket, launch.launch, token)
+    async with site.gateway():
+        waiting = asyncio.create_task(threaded(member.ask, "GET", "/v1/launch?wait=1"))
+        await asyncio.sleep(0.2)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < CLOSE_SEC
+    assert (await waiting).status == 204
 
 
 async def test_one_launch_cannot_take_all_connections(site: Site) -> None:
