@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import tarfile
@@ -23,6 +24,8 @@ def unpack(file: BinaryIO, folder: int, most_bytes: int) -> None:
         _extract(file, folder, most_bytes)
     except (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise Damaged(str(error)) from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise Damaged(f"it has {error.filename!r} both as a file and as a folder") from error
 
 
 def _extract(file: BinaryIO, folder: int, most_bytes: int) -> None:
@@ -54,6 +57,8 @@ def _extract_member(
     _make_folders(os.path.dirname(path), folder)
     source = archive.extractfile(member)
     assert source is not None
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path, dir_fd=folder)  # of two entries with one name the last counts, as in tar
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     mode = (member.mode & 0o777) | 0o600
     with open(os.open(path, flags, mode, dir_fd=folder), "wb", buffering=0) as target:

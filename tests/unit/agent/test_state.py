@@ -224,7 +224,7 @@ class TestRestoring:
         assert hashed(agent.state) == tree.EMPTY
         assert agent.gateway.state is stored
 
-    @pytest.mark.parametrize("damage", ["tree", "gzip", "tar", "cut", "outside"])
+    @pytest.mark.parametrize("damage", ["tree", "gzip", "tar", "cut", "outside", "file and folder"])
     def test_a_damaged_object_touches_nothing(self, agent: Agent, job: Job, damage: str) -> None:
         stored = self.stored(agent, job)
         if damage == "tree":
@@ -235,8 +235,10 @@ class TestRestoring:
             stored.body = gzip.compress(b"nothing like a tar" * 100)
         elif damage == "cut":
             stored.body = stored.body[: len(stored.body) // 2]
-        else:
+        elif damage == "outside":
             stored.body = tar_of("../outside")
+        else:
+            stored.body = tar_of("k", "k/below")
         with pytest.raises(Unavailable, match="damaged"):
             restore.prepare(job)
         assert hashed(agent.state) == tree.EMPTY
@@ -280,13 +282,21 @@ class TestRestoring:
         assert not restore.prepare(flush)
         assert hashed(agent.state) == tree.EMPTY
 
+    def test_of_two_entries_with_one_name_the_last_counts(self, agent: Agent, job: Job) -> None:
+        agent.gateway.state = StoredState(tar_of("k", "k", last=b"the last"), "etag:1", "")
+        restore.prepare(job)
+        assert (agent.state / "k").read_bytes() == b"the last"
 
-def tar_of(name: str) -> bytes:
+
+def tar_of(*names: str, last: bytes = b"content") -> bytes:
+    """An archive with a small file of each name."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        member = tarfile.TarInfo(name)
-        member.size = 7
-        archive.addfile(member, io.BytesIO(b"content"))
+        for number, name in enumerate(names, 1):
+            body = last if number == len(names) else b"content"
+            member = tarfile.TarInfo(name)
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
     return content.getvalue()
 
 
