@@ -29,10 +29,11 @@ class StoredState:
 @dataclass
 class FakeGateway:
     """What containers see of the host. `faults` maps `"METHOD /path"` to a status, `hang`,
-    `torn`, `close` or `lost answer`; it may be changed at any time."""
+    `torn`, `close` or `lost answer`; it may be changed at any time. Without a document the launch
+    waits for its job."""
 
     path: Path
-    document: dict[str, Any]
+    document: dict[str, Any] | None
     code: bytes = b""
     state: StoredState | None = None
     faults: dict[str, str] = field(default_factory=dict)
@@ -109,7 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def handle_any(self) -> None:
-        request = f"{self.command} {self.path}"
+        path, _, query = self.path.partition("?")
+        request = f"{self.command} {path}"
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.close_connection = True
         with self.fake._lock:
@@ -125,7 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self.error(int(fault), "unavailable", f"the test says {fault}")
         if self.headers.get("Authorization") != f"Bearer {LAUNCH}.{TOKEN}":
             return self.error(401, "unknown_launch", "wrong token")
-        getattr(self, f"{self.command}_{self.path.rpartition('/')[2]}")(body)
+        while query and self.fake.document is None and not self.fake._stopping.is_set():
+            time.sleep(0.02)
+        getattr(self, f"{self.command}_{path.rpartition('/')[2]}")(body)
         return None
 
     do_GET = do_HEAD = do_PUT = do_POST = handle_any
@@ -145,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(json.dumps(error).encode(), status)
 
     def GET_launch(self, _: bytes) -> None:
-        self.answer(json.dumps(self.fake.document).encode())
+        if self.fake.document is None:
+            self.answer(b"", 204)
+        else:
+            self.answer(json.dumps(self.fake.document).encode())
 
     def GET_code(self, _: bytes) -> None:
         code = self.fake.code

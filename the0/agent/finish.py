@@ -36,31 +36,42 @@ def finish(job: Job, status: Status, ending: Ending, send: Send) -> int:
     """Bring result, log and state to the store and report the end. Sends whether all of it arrived
     as `complete`."""
     left = max(0.0, ending.deadline - time.monotonic())
-    sent = _send_result(job, min(_RESULT_SEC, left), send)
+    sent = _send_result(job, status, min(_RESULT_SEC, left), send)
+    if job.launch.kind == "query":
+        # Somebody waits for the answer, and nobody for the log.
+        reported = _report_end(job.gateway, status, ending)
+        return _complete(send, sent and reported and _ship_logs(job, left * _LOGS_SHARE))
     shipped = _ship_logs(job, left * _LOGS_SHARE)
     saved = ending.saves_state is False
     if ending.saves_state:
         until = ending.deadline - left * _REPORT_SHARE
         saved = _save_state(job.until(until), status, until, send)
-    status.phase = "ended"
-    status.exit = ending.exit._replace(state_saved=saved)
-    remaining = max(0.0, ending.deadline - time.monotonic())
-    reported = _persist(remaining, lambda: _report(job.gateway, status, ending.deadline))
-    send({"complete": sent and shipped and saved and reported})
+    reported = _report_end(job.gateway, status, ending, saved)
+    return _complete(send, sent and shipped and saved and reported)
+
+
+def _complete(send: Send, everything: bool) -> int:
+    send({"complete": everything})
     return 0
 
 
-def _report(gateway: Gateway, status: Status, deadline: float) -> None:
-    gateway.until(deadline).post("/v1/status", status.document())
+def _report_end(gateway: Gateway, status: Status, ending: Ending, saved: bool = True) -> bool:
+    status.phase = "ended"
+    status.exit = ending.exit._replace(state_saved=saved)
+    remaining = max(0.0, ending.deadline - time.monotonic())
+    until = gateway.until(ending.deadline)
+    return _persist(remaining, lambda: until.post("/v1/status", status.document()))
 
 
-def _send_result(job: Job, seconds: float, send: Send) -> bool:
+def _send_result(job: Job, status: Status, seconds: float, send: Send) -> bool:
     folder = {"scheduled": job.paths.bot, "query": job.paths.query}.get(job.launch.kind)
     content = _read_result(folder) if folder else None
     if content is None:
         return True
     if len(content) > MAX_RESULT:
-        send({"say": f"result.json is not stored: it is larger than {MAX_RESULT:,} bytes"})
+        text = f"result.json is not stored: it is larger than {MAX_RESULT:,} bytes"
+        status.take(Condition("ResultTooLarge", True, "OverLimit", text))
+        send({"say": text})
         return True
     until = job.gateway.until(time.monotonic() + seconds)
     return _persist(seconds, lambda: until.request("PUT", "/v1/result", content))

@@ -42,10 +42,11 @@ class Archive(NamedTuple):
 
 
 class Query(NamedTuple):
-    """One query of a launch of kind `query`."""
+    """One query of a launch of kind `query`; in `deadline_sec` nobody waits for it any more."""
 
     path: str
     params: Mapping[str, Any]
+    deadline_sec: float = 300.0
 
 
 class Launch(NamedTuple):
@@ -107,13 +108,18 @@ def _parse(document: Any) -> Launch:
         },
         executables=tuple(str(name) for name in given.pop("executables", ())),
         env=_texts(given.pop("env", {})),
-        query=Query(str(query["path"]), dict(query.get("params") or {})) if query else None,
+        query=_query(query) if query else None,
         keep=dict(given.pop("state", {})).get("keep"),
         sync=Sync(*_numbers(Sync(), given.pop("sync", {}))),
         logs=Logs(*_numbers(Logs(), given.pop("logs", {}))),
         archive=Archive(*_numbers(Archive(), given.pop("archive", {}))),
         **_plain(given),
     )
+
+
+def _query(given: Mapping[str, Any]) -> Query:
+    deadline_sec = float(given.get("deadline_sec") or Query._field_defaults["deadline_sec"])
+    return Query(str(given["path"]), dict(given.get("params") or {}), deadline_sec)
 
 
 def _texts(given: Any) -> dict[str, str]:

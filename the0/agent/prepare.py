@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from the0.agent.backoff import Backoff
 from the0.agent.client import Gateway, Refused, Unavailable
@@ -16,6 +16,9 @@ from the0.agent.workers import Send
 
 READY = 0
 HOPELESS = 3
+
+NO_JOB = 204
+_LONGEST_WAIT_SEC = 3600.0
 
 T = TypeVar("T")
 
@@ -35,7 +38,12 @@ def prepare(paths: Paths, gateway: Gateway, send: Send) -> int:
 def fetch_document(gateway: Gateway, send: Send) -> Launch | None:
     """The launch, asked for as long as it takes, and sent as `document`; None after the reason why
     there cannot be one was sent."""
-    document = _patiently("LaunchUnavailable", send, lambda: gateway.get("/v1/launch").json())
+    document = _patiently("LaunchUnavailable", send, partial(_ask, gateway, "/v1/launch"))
+    if document is None:
+        document = _wait_for_job(gateway, send)
+    if document is None:
+        send({"say": f"no job came within {_LONGEST_WAIT_SEC:g} s"})
+        return None
     try:
         launch = parse(document)
     except InvalidLaunch as error:
@@ -43,6 +51,26 @@ def fetch_document(gateway: Gateway, send: Send) -> Launch | None:
         return None
     send({"document": document})
     return launch
+
+
+def _ask(gateway: Gateway, path: str) -> Any:
+    """The launch document; None while the launch has no job."""
+    answer = gateway.get(path)
+    return None if answer.status == NO_JOB else answer.json()
+
+
+def _wait_for_job(gateway: Gateway, send: Send) -> Any:
+    """The launch document once this launch has its job; None when none came for so long that the
+    host must have forgotten it."""
+    # What the job will need is imported now, while nobody waits.
+    from the0.agent import bundle, restore, unpacking  # noqa: F401, PLC0415
+
+    until = time.monotonic() + _LONGEST_WAIT_SEC
+    document = None
+    while document is None and time.monotonic() < until:
+        ask = partial(_ask, gateway, "/v1/launch?wait=1")
+        document = _patiently("LaunchUnavailable", send, ask)
+    return document
 
 
 def _fetch_code(job: Job, send: Send) -> bool:

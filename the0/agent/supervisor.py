@@ -117,6 +117,8 @@ class Supervisor:
             self._launch = parse(message["document"])
             self._output.limit(self._launch.logs)
             self._keeper.start(Job(self._paths, self._gateway, self._launch))
+            if self._launch.query:
+                self._reactor.later(self._launch.query.deadline_sec, self._overdue)
         if "phase" in message:
             self._set_phase(message["phase"])
         if "condition" in message:
@@ -166,6 +168,13 @@ class Supervisor:
             self._paths.bot,
             writable if entrypoint == "query" else None,
         )
+
+    def _overdue(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self._bot:
+            self._kill_bot()
+        else:
+            self._end(Exit(None, None, "platform"), PLATFORM_FAILED)
 
     def _disk_exceeded(self, used: int | None, why: str | None) -> None:
         assert self._launch
