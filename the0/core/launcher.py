@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from the0.config import Settings
@@ -11,7 +11,15 @@ from the0.core.images import Image
 from the0.core.tracked import FLUSH_SPEC
 from the0.documents import config_json
 from the0.launches import Launch, LaunchKind
-from the0.models import Bot, BotType, ContainerSpec, Limits, Resources, canonical_hash
+from the0.models import (
+    Bot,
+    BotType,
+    ContainerSpec,
+    Limits,
+    Purpose,
+    Resources,
+    canonical_hash,
+)
 from the0.plugin.interfaces import ProcessPlan
 
 COMMAND = ("/app/runtime", "execute")
@@ -47,16 +55,7 @@ class Launcher:
     ) -> Prepared:
         """A launch of `bot`. `state_keep` hands on a person's answer to a StateConflict."""
         grace = self._grace(bot)
-        document = {
-            **self._common(bot.resources),
-            "config": config_json(bot.config),
-            "entrypoints": dict(bot.entrypoints),
-            "commands": _commands(plan),
-            "executables": list(plan.executables),
-            "env": dict(plan.env),
-            "stop_grace_sec": grace,
-            "state": {"keep": state_keep},
-        }
+        document = {**self._document(bot, plan), "state": {"keep": state_keep}}
         launch, token = self._launch(bot.id, "realtime", bot.code_key, document)
         main = bot.entrypoints["bot"]
         purpose = _Purpose(bot.type, main, bot.spec_hash, bot.resources, grace)
@@ -70,6 +69,20 @@ class Launcher:
         launch, token = self._launch(bot_id, "flush", "", document)
         purpose = _Purpose(type, "", FLUSH_SPEC, Resources(), 0.0)
         return Prepared(launch, self._spec(launch, token, image, purpose))
+
+    def prepare_query(self, image: Image, resources: Resources) -> Prepared:
+        """A launch that waits for one query about a bot that is not known yet."""
+        launch, token = Launch.waiting(self._installation)
+        purpose = _Purpose(BotType.SCHEDULED, "", "", resources, 0.0)
+        spec = self._spec(launch, token, image, purpose)
+        labels = {name: spec.labels[name] for name in (PLATFORM_LABEL, LAUNCH_LABEL)}
+        return Prepared(launch, replace(spec, purpose=Purpose.QUERY, labels=labels))
+
+    def query_document(
+        self, bot: Bot, plan: ProcessPlan, query: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """What a waiting launch becomes when it is to answer `query` (of docs/gateway.md)."""
+        return {**self._document(bot, plan), "stop_grace_sec": 0.0, "query": dict(query)}
 
     def stop_timeout(self, grace_sec: float) -> float:
         """From SIGTERM to SIGKILL of a whole container: grace, final sync, and a margin."""
@@ -89,6 +102,17 @@ class Launcher:
             code_key=code_key,
             document=document,
         )
+
+    def _document(self, bot: Bot, plan: ProcessPlan) -> dict[str, Any]:
+        return {
+            **self._common(bot.resources),
+            "config": config_json(bot.config),
+            "entrypoints": dict(bot.entrypoints),
+            "commands": _commands(plan),
+            "executables": list(plan.executables),
+            "env": dict(plan.env),
+            "stop_grace_sec": self._grace(bot),
+        }
 
     def _common(self, resources: Resources) -> dict[str, Any]:
         sync, logs, archive = self._settings.sync, self._settings.logs, self._settings.archive

@@ -15,7 +15,7 @@ from the0.core.images import Image, content_digest, find_image, image_digest, im
 from the0.core.launcher import Launcher
 from the0.core.plan import Hold
 from the0.errors import InvalidInput, NotFound, Unavailable
-from the0.models import Bot, BotType, Resources
+from the0.models import Bot, BotType, Purpose, Resources
 from the0.plugin.interfaces import ImageSpec, PluginArgs, ProcessPlan, Progress, Runtime
 from the0.settings import CORE_SECTIONS
 
@@ -151,3 +151,25 @@ def test_an_image_that_cannot_be_used_holds_back_starts(error: Exception, reason
     found = find_image(Mock(image_identity=Mock(side_effect=error)), "the0/x:1")
     assert isinstance(found, Hold)
     assert found.reason == reason
+
+
+def test_a_query_starts_without_a_bot_and_gets_one_later(
+    launcher: Callable[..., Launcher],
+) -> None:
+    made = launcher()
+    prepared = made.prepare_query(IMAGE, Resources(memory_mb=77))
+    assert (prepared.spec.purpose, prepared.spec.bot_id) == (Purpose.QUERY, "")
+    assert set(prepared.spec.labels) == {"the0.platform", "the0.launch"}
+    assert prepared.spec.limits.memory_bytes == 77 << 20
+    assert prepared.launch.is_waiting
+    assert not prepared.launch.writes_state
+    asked = {"path": "/x", "params": {"n": 1}, "deadline_sec": 2.0}
+    plan = replace(PLAN, query=["run", "query"])
+    launch = prepared.launch.assigned(BOT.id, BOT.code_key, made.query_document(BOT, plan, asked))
+    assert (launch.bot_id, launch.code_key, launch.kind) == (BOT.id, BOT.code_key, "query")
+    assert launch.document["query"] == asked
+    assert launch.document["config"] == '{"big":9223372036854775809}'
+    assert launch.document["commands"]["query"] == ["run", "query"]
+    assert {launch.document[name] for name in ("launch", "bot_id")} == {launch.launch, BOT.id}
+    with pytest.raises(ValueError, match="has had its job"):
+        launch.assigned("other", "", {})
