@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import docker
 
-from tests.support.faults import Life, lives, stored_state
+from tests.support.faults import Life, lives, spooled_lines, stored_state
 from tests.support.runner import Installation, eventually
 from the0.storage.log_spool import bot_directory
 
@@ -94,16 +93,12 @@ class Den:
 
     def log_size(self, bot_id: str) -> int:
         """Bytes of a bot's log on the host's disk."""
-        return sum(path.stat().st_size for path in self._spooled(bot_id))
+        files = bot_directory(self.site.root / "spool", bot_id).glob("*.log")
+        return sum(path.stat().st_size for path in files)
 
     def lines(self, bot_id: str) -> list[str]:
         """Every line of a bot that reached the host."""
-        whole = (path.read_bytes().rpartition(b"\n")[0] for path in self._spooled(bot_id))
-        raw = [line for text in whole for line in text.split(b"\n")]
-        return [json.loads(line).get("message", "") for line in raw if line]
-
-    def _spooled(self, bot_id: str) -> Sequence[Path]:
-        return sorted(bot_directory(self.site.root / "spool", bot_id).glob("*.log"))
+        return spooled_lines(self.site, bot_id)
 
     def volume(self, bot_id: str, kind: str) -> Path:
         """Where a volume of a bot lies on the host's disk."""

@@ -1,4 +1,4 @@
-"""What the fault tests of a whole runner share: a bot that keeps accounts, and ways to look."""
+"""What the fault tests of a whole runner share: ways to do harm, and to look."""
 
 from __future__ import annotations
 
@@ -19,45 +19,8 @@ import docker
 from minio.error import S3Error
 
 from tests.support.runner import Installation, eventually
+from the0.storage.log_spool import bot_directory
 from the0.testing.servers import Server
-
-LEDGER = """
-import os, signal, sys, time, uuid
-
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
-
-def read(name):
-    path = "/state/" + name
-    return open(path).read() if os.path.exists(path) else ""
-
-def write(name, text):
-    with open("/state/" + name + ".new", "w") as file:
-        file.write(text)
-    os.replace("/state/" + name + ".new", "/state/" + name)
-
-def main(bot_id, config):
-    count = int(read("count") or 0)
-    say("found", count, read("last"))
-
-    def end(*_):
-        time.sleep(config.get("end_sec", 0))
-        last = uuid.uuid4().hex
-        write("last", last)
-        say("last", last)
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, end)
-    say("runs", config.get("v"))
-    while True:
-        if not config.get("idle"):
-            count += 1
-            write("count", str(count))
-            say("wrote", count)
-        time.sleep(config.get("pause", 0.1))
-"""
-"""Counts in its state and says each number once it is written, and at a SIGTERM writes a last
-word and says it; at its start it says what it found."""
 
 LIFE = frozenset({"create", "start", "die", "destroy"})
 
@@ -199,6 +162,14 @@ def stored_state(site: Installation, bot_id: str) -> dict[str, str]:
         return {name: file.read().decode() for name, file in files.items() if file}
 
 
+def spooled_lines(site: Installation, bot_id: str) -> list[str]:
+    """The messages of a bot that reached the host, of all its launches, oldest first."""
+    files = sorted(bot_directory(site.root / "spool", bot_id).glob("*.log"))
+    # The last line may be being written.
+    raw = [line for file in files for line in file.read_bytes().rpartition(b"\n")[0].split(b"\n")]
+    return [json.loads(line).get("message", "") for line in raw if line]
+
+
 def stored_lines(site: Installation, bot_id: str) -> list[str]:
     """The messages of a bot's log as they lie in the store, day after day."""
     objects = site.store.list_objects("bot-logs", f"logs/{bot_id}/")
@@ -206,6 +177,12 @@ def stored_lines(site: Installation, bot_id: str) -> list[str]:
         site.store.get_object("bot-logs", name) for name in sorted(o.object_name for o in objects)
     ]
     return [json.loads(line)["message"] for day in days for line in day.read().splitlines()]
+
+
+def whole_log(site: Installation, bot_id: str) -> list[str]:
+    """The stored messages of a ledger that was stopped; none before its last word is stored."""
+    lines = stored_lines(site, bot_id)
+    return lines if any(line.startswith("last ") for line in lines) else []
 
 
 def take_away(server: Server, how: str) -> None:

@@ -1,9 +1,9 @@
 """A Docker engine of a test's own, to be restarted, killed and frozen.
 
-It shares nothing with the machine's engine but the kernel: own data, own sockets, own addresses,
-and a containerd of its own that outlives it, as a machine's does. It leaves iptables alone
-(`--iptables=false`): two engines would write into the same chains. So its bots have no way out by
-NAT, which no test here needs.
+It shares nothing with the machine's engine but the kernel: own data, own sockets, a network
+namespace of its own (one without a default bridge removes any `docker0` that it sees), and a
+containerd of its own that outlives it, as a machine's does. It leaves iptables alone, so its bots
+have no way out by NAT, which no test here needs.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class PrivateEngine:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._process: subprocess.Popen[bytes] | None = None
+        self._network = self._make_network()
         self._containerd = self._start_containerd()
         self.url = f"unix://{root}/docker.sock"
         self.client = docker.DockerClient(self.url, version="1.41", timeout=60)
@@ -42,6 +43,7 @@ class PrivateEngine:
         (self._root / "daemon.json").write_text("{}")
         root = self._root
         command = [
+            *("nsenter", f"--net={self._network}"),
             *("dockerd", "--config-file", root / "daemon.json", "--data-root", root / "data"),
             *("--exec-root", root / "exec", "--pidfile", root / "pid", "-H", self.url),
             *("--containerd", root / "containerd.sock"),
@@ -52,6 +54,13 @@ class PrivateEngine:
         with (root / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         eventually(self._answers, f"dockerd answers:\n{self.log()}", STARTED_WITHIN_SEC)
+
+    def _make_network(self) -> Path:
+        """A network namespace, mounted so that it outlives the engine's restarts."""
+        network = self._root / "net"
+        network.touch()
+        subprocess.run(["unshare", f"--net={network}", "true"], check=True)
+        return network
 
     def _start_containerd(self) -> subprocess.Popen[bytes]:
         root = self._root

@@ -11,9 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from typing import Any
 import pymongo
 from minio import Minio
 
+from tests.support.bots import BOTS
+from tests.support.locks import one_at_a_time
 from the0.builtin.docker_executor import DockerExecutor
 from the0.config import bootstrap
 from the0.core.images import ensure_images
@@ -34,31 +37,12 @@ from the0.testing.servers import S3Server, Server, mongo_server, nats_server, s3
 HOST = Path(sys.executable).with_name("the0-host")
 PATIENCE_SEC = 90.0
 
-COUNTER = """
-import os, time
-
-def main(bot_id, config):
-    print("hello", bot_id, config.get("v"), flush=True)
-    path = "/state/count"
-    count = int(open(path).read()) if os.path.exists(path) else 0
-    print("count was", count, flush=True)
-    started = count
-    while True:
-        count += 1
-        with open(path + ".new", "w") as file:
-            file.write(str(count))
-        os.replace(path + ".new", path)
-        if "crash_after" in config and count - started >= config["crash_after"]:
-            raise RuntimeError("boom")
-        if "end_after" in config and count - started >= config["end_after"]:
-            return
-        time.sleep(0.2)
-"""
+BUCKETS = ("custom-bots", "bot-state", "bot-logs", "query-results")
 
 
 @dataclass
 class Services:
-    """The three servers, shared by the tests of a module."""
+    """The three servers, shared by the tests of a process, one installation after the other."""
 
     mongo: Server
     s3: S3Server
@@ -112,7 +96,7 @@ class Installation:
     # --- hosts ---
 
     def start_host(self, role: str = "runner") -> subprocess.Popen[bytes]:
-        with (self.root.parent / f"{self.instance}.log").open("ab") as log:
+        with self._log.open("ab") as log:
             host = subprocess.Popen(
                 [HOST, "--role", role], env=self.environ, cwd=self.root, stdout=log, stderr=log
             )
@@ -130,8 +114,13 @@ class Installation:
         host.send_signal(signal.SIGTERM)
         return host.wait(60)
 
+    @property
+    def _log(self) -> Path:
+        return self.root.parent / "host.log"
+
     def log(self) -> str:
-        return (self.root.parent / f"{self.instance}.log").read_text()
+        """What all its hosts logged; empty before the first one."""
+        return self._log.read_text() if self._log.exists() else ""
 
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("runner", timeout=10)
@@ -171,21 +160,7 @@ class Installation:
         return pymongo.MongoClient(self.services.mongo.url, timeoutMS=10_000)
 
     def put(self, bot_id: str, code: str = "counter", **config: Any) -> dict[str, Any]:
-        document = {
-            "id": bot_id,
-            "config": {"name": bot_id, **config},
-            "custom": {
-                "version": "1.0.0",
-                "filePath": f"user/{code}/1.0.0",
-                "updatedAt": datetime.now(UTC).isoformat(),
-                "config": {
-                    "name": code,
-                    "runtime": "python3.11",
-                    "entrypoints": {"bot": "main.py"},
-                },
-            },
-            "enabled": True,
-        }
+        document = bot_document(bot_id, code, **config)
         self.bots.replace_one({"id": bot_id}, document, upsert=True)
         return document
 
@@ -202,17 +177,11 @@ class Installation:
         data = body.getvalue()
         self.store.put_object("custom-bots", f"user/{name}/1.0.0", io.BytesIO(data), len(data))
 
-    def empty_store(self) -> None:
-        """Nothing of bots of the same names in tests before."""
-        for bucket in ("bot-state", "bot-logs"):
-            for one in self.store.list_objects(bucket, recursive=True):
-                self.store.remove_object(bucket, one.object_name)
-
     @property
     def store(self) -> Minio:
         s3 = self.services.s3
         store = Minio(s3.endpoint, s3.access_key, s3.secret_key, secure=False)
-        for bucket in ("custom-bots", "bot-state", "bot-logs", "query-results"):
+        for bucket in BUCKETS:
             if not store.bucket_exists(bucket):
                 store.make_bucket(bucket)
         return store
@@ -243,12 +212,20 @@ class Installation:
         assert len(ids) == len(set(ids)), f"a bot has two containers: {ids}"
         return {one.bot_id: one.ref for one in found if one.state is ContainerState.RUNNING}
 
+    # --- the end ---
+
     def clear(self) -> None:
-        """Leave nothing: hosts, containers, volumes, networks, firewall. May be called twice."""
+        """Leave nothing: hosts, containers, volumes, networks, firewall; nor any document, record
+        or object that the next test could take for its own."""
         for host in list(self.hosts):
             self.kill_host(host)
         self.services.revive()
-        self.bots.delete_many({})
+        with contextlib.closing(self.client):
+            self._clear_engine()
+            self._clear_database()
+            self._clear_store()
+
+    def _clear_engine(self) -> None:
         with self.executor() as executor:
             for one in executor.list():
                 executor.kill(one.ref)
@@ -257,9 +234,53 @@ class Installation:
             for bot_id in executor.bot_volumes():
                 executor.remove_bot_volumes(bot_id)
             executor.dismantle()
-        self.settings.pop("THE0_DOCKER__HOST", None)
-        self.client.close()
-        del self.client
+
+    def _clear_database(self) -> None:
+        for name in ("bot_runner", "the0"):
+            database = self.client[name]
+            for collection in database.list_collection_names():
+                database[collection].delete_many({})
+
+    def _clear_store(self) -> None:
+        for bucket in BUCKETS:
+            for one in self.store.list_objects(bucket, recursive=True):
+                self.store.remove_object(bucket, one.object_name)
+
+
+def bot_document(bot_id: str, code: str = "counter", **config: Any) -> dict[str, Any]:
+    """As the services around the platform write one now."""
+    about = {"name": code, "runtime": "python3.11", "entrypoints": {"bot": "main.py"}}
+    custom = {
+        "version": "1.0.0",
+        "filePath": f"user/{code}/1.0.0",
+        "updatedAt": datetime.now(UTC).isoformat(),
+        "config": about,
+    }
+    return {
+        "id": bot_id,
+        "config": {"name": bot_id, **config},
+        "custom": custom,
+        "enabled": True,
+    }
+
+
+@contextlib.contextmanager
+def installed(
+    instance: str, services: Services, settings: Mapping[str, str]
+) -> Iterator[Installation]:
+    """An installation without a host; its store has the code of the bots in `BOTS`."""
+    # Below pytest's own folders the paths of the sockets would be too long for Linux.
+    with tempfile.TemporaryDirectory(prefix="s-") as place:
+        root = Path(place) / "s"
+        root.mkdir()
+        found = Installation(instance, services, root, dict(settings))
+        for name, source in BOTS.items():
+            found.upload(name, source)
+        try:
+            yield found
+            print(found.log())
+        finally:
+            found.clear()
 
 
 class Quiet(Progress):
@@ -267,14 +288,16 @@ class Quiet(Progress):
         """Nobody watches."""
 
 
-def make_image(environ: dict[str, str]) -> str:
+def make_image() -> str:
     """The tag of the image that the tests' bots run in, built unless it is there."""
-    settings, plugins = bootstrap((), environ)
+    settings, plugins = bootstrap((), {})
     args = PluginArgs("the0", "", Path("/nonexistent"), settings.sections)
     runtime = plugins.runtimes.get("python3.11")(args)
     executor = DockerExecutor(args)
     try:
-        (tag,) = ensure_images(executor, [runtime], Quiet())
+        # Of test processes side by side one builds, the others find it there.
+        with one_at_a_time("runtime-image"):
+            (tag,) = ensure_images(executor, [runtime], Quiet())
         return tag
     finally:
         executor.close()

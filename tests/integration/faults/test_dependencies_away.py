@@ -18,10 +18,10 @@ from tests.support.faults import (
     output,
     ready,
     started,
-    stored_lines,
     stored_state,
     take_away,
     unready,
+    whole_log,
 )
 from tests.support.runner import Installation, eventually
 from tests.support.soak import scaled
@@ -105,7 +105,7 @@ def test_storage_away(site: Installation, docker_engine: docker.DockerClient, ho
     assert lives(docker_engine, site)["b1"] == before["b1"]
     site.enable("b1", False)
     eventually(lambda: "b1" not in lives(docker_engine, site), "b1 stops")
-    lines = eventually(lambda: _whole_log(site, "b1"), "b1's log is stored to its end")
+    lines = eventually(lambda: whole_log(site, "b1"), "b1's log is stored to its end")
     said = numbers(lines, "wrote")
     assert said == list(range(1, len(said) + 1)), "no line is lost or doubled"
 
@@ -163,8 +163,3 @@ def _said(engine: docker.DockerClient, site: Installation, bot_id: str) -> str:
 def _last(lines: list[str]) -> str:
     (found,) = [line.removeprefix("last ") for line in lines if line.startswith("last ")]
     return found
-
-
-def _whole_log(site: Installation, bot_id: str) -> list[str]:
-    lines = stored_lines(site, bot_id)
-    return lines if lines and any(line.startswith("last ") for line in lines) else []

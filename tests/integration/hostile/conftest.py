@@ -10,10 +10,7 @@ import pytest
 
 from tests.support import leaks
 from tests.support.den import Den
-from tests.support.runner import Installation, Services, make_image
-from tests.support.runner_fixtures import services
-
-__all__ = ["services"]
+from tests.support.runner import Services, installed
 
 SETTINGS = {
     "THE0_RUNNER__STOP_GRACE_SEC": "2",
@@ -31,20 +28,15 @@ SETTINGS = {
 def den(
     docker_engine: docker.DockerClient,
     services: Services,
-    tmp_path_factory: pytest.TempPathFactory,
+    runtime_image: str,
 ) -> Iterator[Den]:
     name = f"t{secrets.token_hex(4)}"
-    root = tmp_path_factory.mktemp("den") / "s"
-    root.mkdir()
-    site = Installation(name, services, root, dict(SETTINGS))
-    site.settings["RUNTIME_IMAGE"] = make_image(site.environ)
-    try:
+    settings = {**SETTINGS, "RUNTIME_IMAGE": runtime_image}
+    with installed(name, services, settings) as site:
         found = Den(site, docker_engine)
         found.open()
         yield found
-    finally:
-        site.clear()
-        left = leaks.left_in_engine(docker_engine, name)
+    left = leaks.left_in_engine(docker_engine, name)
     assert not left, f"left in the Docker engine: {left}"
 
 

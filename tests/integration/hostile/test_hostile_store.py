@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.support.faults import stored_state
-from tests.support.runner import Installation, Services, eventually, make_image, stays
-from tests.support.runner_fixtures import services
+from tests.support.faults import spooled_lines, stored_state
+from tests.support.runner import Installation, Services, eventually, installed, stays
 from tests.support.s3_front import Fault, S3Front, s3_front
-from the0.gateway.tail import read_tail
-
-__all__ = ["services"]
 
 FAULTS: dict[Fault, str] = {
     "500": "500",
@@ -60,23 +54,19 @@ def front(services: Services) -> Iterator[S3Front]:
 
 @pytest.fixture
 def site(
-    instance: str, services: Services, front: S3Front, tmp_path: Path
+    instance: str, services: Services, runtime_image: str, front: S3Front
 ) -> Iterator[Installation]:
-    root = tmp_path / "s"
-    root.mkdir()
     settings = {
+        "RUNTIME_IMAGE": runtime_image,
         "MINIO_ENDPOINT": front.endpoint,
         "THE0_MINIO__TIMEOUT_SEC": "1",
         "THE0_RUNNER__STOP_GRACE_SEC": "1",
         "THE0_SYNC__MIN_INTERVAL_SEC": "0.5",
     }
-    found = Installation(instance, services, root, settings)
-    found.settings["RUNTIME_IMAGE"] = make_image(found.environ)
-    found.upload("restored", CODE)
-    yield found
-    print(found.log())
-    front.heal()
-    found.clear()
+    with installed(instance, services, settings) as found:
+        found.upload("restored", CODE)
+        yield found
+        front.heal()
 
 
 def test_no_bot_starts_on_a_store_that_fails(site: Installation, front: S3Front) -> None:
@@ -165,8 +155,7 @@ def told(site: Installation, bot_id: str) -> str:
 
 def lines(site: Installation, bot_id: str) -> list[str]:
     """What the bot itself said in all its launches."""
-    found = [json.loads(line)["message"] for line in read_tail(site.root / "spool", bot_id, 1000)]
-    return [line for line in found if line.startswith("found")]
+    return [line for line in spooled_lines(site, bot_id) if line.startswith("found")]
 
 
 def stored(site: Installation, bot_id: str) -> Stored:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import docker
-import nats
 import pytest
-from minio.error import S3Error
 
+from tests.support.faults import stored_state
 from tests.support.runner import Installation, eventually, stays
 
 
@@ -24,15 +22,10 @@ def started(site: Installation, bot_id: str = "b", **config: Any) -> str:
     return site.running()[bot_id]
 
 
-def stored_state(site: Installation, bot_id: str) -> dict[str, bytes]:
-    try:
-        answer = site.store.get_object("bot-state", f"{bot_id}/state.tar.gz")
-    except S3Error:
-        return {}
-    with tarfile.open(fileobj=io.BytesIO(answer.read())) as archive:
-        files = [one for one in archive if one.isfile()]
-        found = {one.name.removeprefix("./"): archive.extractfile(one) for one in files}
-        return {name: file.read() for name, file in found.items() if file}
+def choose(site: Installation, bot_id: str, keep: str) -> None:
+    """As `the0 bot state keep` does."""
+    record, choice = {"_id": f"{site.installation}/{bot_id}"}, {"$set": {"state_keep": keep}}
+    assert site.client["the0"]["bot_status"].update_one(record, choice).matched_count == 1
 
 
 def test_changed_disabled_enabled_deleted(site: Installation) -> None:
@@ -92,10 +85,9 @@ def test_a_bot_deleted_in_conflict_keeps_its_volume_until_somebody_has_chosen(
     eventually(lambda: (site.shown("b").get("last_exit") or {}).get("asked_by"), "b is stopped")
     with site.executor() as executor:
         stays(lambda: "b" in executor.bot_volumes(), 4, "what is not stored stays")
-        records = site.client["the0"]["bot_status"]
-        assert records.update_one({"bot_id": "b"}, {"$set": {"state_keep": "local"}}).matched_count
+        choose(site, "b", "local")
         eventually(lambda: "b" not in executor.bot_volumes(), "b and its volumes are gone")
-    assert stored_state(site, "b")["count"] == b"5000"
+    assert stored_state(site, "b")["count"] == "5000"
 
 
 def test_a_crash_is_recorded_backs_off_and_is_told(site: Installation) -> None:
@@ -160,8 +152,7 @@ def test_what_cannot_be_understood_costs_only_itself(site: Installation) -> None
     assert condition["type"] == "InvalidDocument"
     assert "memory_mb" in condition["message"]
     assert site.running() == {"b": ref}
-    host = [one["type"] for one in site.ask("/status")[1]["host_conditions"]]
-    assert "NamelessDocuments" in host
+    assert "NamelessDocuments" in host_conditions(site)
 
 
 def test_bots_that_never_ran_leave_nothing_when_their_documents_go(site: Installation) -> None:
@@ -193,37 +184,22 @@ def test_a_missing_runtime_is_named(site: Installation) -> None:
 
 
 def test_an_emptied_database_must_be_seen_twice(site: Installation) -> None:
-    site.settings["RECONCILE_INTERVAL"] = "8s"
+    site.settings["RECONCILE_INTERVAL"] = "1h"
     ref = started(site)
     documents = list(site.bots.find())
     site.bots.delete_many({})
     site.wake(None)
-    eventually(
-        lambda: "DesiredShrunk" in [c["type"] for c in site.ask("/status")[1]["host_conditions"]],
-        "the doubt is told",
-    )
+    eventually(lambda: "DesiredShrunk" in host_conditions(site), "the doubt is told")
     site.bots.insert_many(documents)
-    stays(site.running, 10, "one empty read stops nobody")
+    site.wake(None)
+    eventually(lambda: "DesiredShrunk" not in host_conditions(site), "the doubt is over")
+    assert site.running() == {"b": ref}, "one empty read stops nobody"
+    site.bots.delete_many({})
+    site.wake(None)
+    eventually(lambda: "DesiredShrunk" in host_conditions(site), "the doubt is told again")
     assert site.running() == {"b": ref}
-    site.bots.delete_many({})
+    site.wake(None)
     eventually(lambda: not site.containers(), "the second read is believed")
-
-
-async def test_events_of_nats_act_at_once(site: Installation) -> None:
-    site.settings["RECONCILE_INTERVAL"] = "1h"
-    site.start_host()
-    eventually(lambda: _ready(site), "the runner is ready")
-    document = site.put("b")
-    site.bots.delete_many({})
-    client = await nats.connect(site.services.nats.url)
-    await client.publish("the0.bot.created", json.dumps(document, default=str).encode())
-    await client.flush()
-    eventually(lambda: site.phase("b") == "running", "created by an event")
-    wrapped = {"type": "bot.deleted", "entity_id": "b", "data": {"id": "b"}}
-    await client.publish("the0.bot.deleted", json.dumps(wrapped).encode())
-    await client.flush()
-    eventually(lambda: not site.containers(), "deleted by an event")
-    await client.close()
 
 
 def test_a_purge_takes_the_stored_state_and_logs_along(site: Installation) -> None:
@@ -252,10 +228,9 @@ def test_a_conflict_of_states_waits_for_a_person(site: Installation) -> None:
     site.store.put_object("bot-state", "s/state.tar.gz", body, len(body.getvalue()))
     site.start_host()
     eventually(lambda: "StateConflict" in _conditions(site, "s"), "the conflict is told")
-    assert stored_state(site, "s")["count"] == b"100000", "nothing was overwritten"
+    assert stored_state(site, "s")["count"] == "100000", "nothing was overwritten"
 
-    record = {"_id": f"{site.installation}/s"}
-    site.client["the0"]["bot_status"].update_one(record, {"$set": {"state_keep": "stored"}})
+    choose(site, "s", "stored")
     site.wake("s")
     eventually(lambda: site.phase("s") == "running", "it runs with the answer")
     with site.executor() as executor:
@@ -264,12 +239,9 @@ def test_a_conflict_of_states_waits_for_a_person(site: Installation) -> None:
     eventually(lambda: "StateConflict" not in _conditions(site, "s"), "the conflict is over")
 
 
+def host_conditions(site: Installation) -> list[str]:
+    return [one["type"] for one in site.ask("/status")[1]["host_conditions"]]
+
+
 def _conditions(site: Installation, bot_id: str) -> list[str]:
     return [one["type"] for one in site.shown(bot_id).get("conditions", [])]
-
-
-def _ready(site: Installation) -> bool:
-    try:
-        return site.ask("/readyz")[0] == 200
-    except OSError:
-        return False

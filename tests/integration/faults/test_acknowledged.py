@@ -1,27 +1,22 @@
-"""What the control API acknowledged is there, however the database dies right after."""
+"""What was acknowledged is there, however the database dies right after."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import nats
 import pytest
 import pytest_asyncio
-from nats.js import JetStreamContext
 
 from tests.support.api import ApiHost, api_host, instance
+from tests.support.events import Event, event_stream, publish_kept
 from tests.support.faults import ready
-from tests.support.runner import Installation, Services, eventually
-from tests.support.runner_fixtures import services
+from tests.support.runner import Installation, bot_document, eventually
 from tests.support.soak import scaled
 from the0.models import BotType
 from the0.testing.servers import Server, mongo_server, s3_server
-
-__all__ = ["services"]
 
 ROUNDS = scaled(3, 50)
 WRITERS = 4
@@ -81,46 +76,23 @@ async def write(host: ApiHost, prefix: str, wanted: dict[str, dict[str, Any]]) -
             wanted[bot_id] = {"amount": amount, "enabled": enabled}
 
 
-@pytest.fixture
-def site(instance: str, services: Services, tmp_path: Path) -> Iterator[Installation]:
-    root = tmp_path / "s"
-    root.mkdir()
-    settings = {"RECONCILE_INTERVAL": "1h", "THE0_MONGO__TIMEOUT_SEC": "1"}
-    found = Installation(instance, services, root, settings)
-    yield found
-    print(found.log())
-    found.clear()
-
-
-@pytest_asyncio.fixture
-async def stream(services: Services) -> AsyncIterator[JetStreamContext]:
-    client = await nats.connect(services.nats.url)
-    found = client.jetstream()
-    await found.add_stream(name="THE0_EVENTS", subjects=["the0.bot.*", "the0.bot-schedule.*"])
-    yield found
-    await found.delete_stream("THE0_EVENTS")
-    await client.close()
-
-
-async def test_events_are_taken_in_however_often_the_database_is_killed(
-    site: Installation, stream: JetStreamContext
-) -> None:
+def test_events_are_taken_in_however_often_the_database_is_killed(site: Installation) -> None:
     """Events of a stream are acknowledged only once they are in the database."""
-    site.start_host()
-    await asyncio.to_thread(eventually, lambda: ready(site), "the runner is ready")
+    site.settings |= {"RECONCILE_INTERVAL": "1h", "THE0_MONGO__TIMEOUT_SEC": "1"}
     published = 0
-    for _ in range(ROUNDS):
-        for _ in range(20):
-            document = {"id": f"e{published}", "config": {}, "custom": {}, "enabled": False}
-            await stream.publish("the0.bot.created", json.dumps(document).encode())
-            published += 1
-        last = {"id": f"e{published - 20}"}
-        await asyncio.to_thread(eventually, lambda last=last: site.bots.find_one(last), "it began")
-        await asyncio.to_thread(site.services.mongo.kill)
-        await asyncio.to_thread(site.services.mongo.restart)
-    expected = {f"e{number}" for number in range(published)}
-    await asyncio.to_thread(eventually, lambda: taken_in(site) >= expected, "all are there")
+    with event_stream(site.services.nats.url):
+        site.start_host()
+        eventually(lambda: ready(site), "the runner is ready")
+        for _ in range(ROUNDS):
+            ids = [f"e{published + number}" for number in range(20)]
+            publish_kept(site.services.nats.url, *(created_disabled(one) for one in ids))
+            published += len(ids)
+            eventually(lambda ids=ids: site.bots.find_one({"id": ids[0]}), "it began")
+            site.services.mongo.kill()
+            site.services.mongo.restart()
+        expected = {f"e{number}" for number in range(published)}
+        eventually(lambda: {one["id"] for one in site.bots.find()} >= expected, "all are there")
 
 
-def taken_in(site: Installation) -> set[str]:
-    return {one["id"] for one in site.bots.find()}
+def created_disabled(bot_id: str) -> Event:
+    return "the0.bot.created", {**bot_document(bot_id), "enabled": False}

@@ -1,4 +1,4 @@
-"""The host dies by kill -9: its bots do not notice, and the next host knows everything."""
+"""The host dies or ends: its bots do not notice, and the next host knows everything."""
 
 from __future__ import annotations
 
@@ -62,6 +62,26 @@ def test_counts_exits_conditions_and_backoff_outlive_the_host(site: Installation
         lambda: _conditions(site, "codeless") == _conditions_of(before["codeless"]),
         "the condition holds since when it held",
     )
+
+
+def test_bots_run_on_when_the_host_ends_in_order(
+    site: Installation, docker_engine: docker.DockerClient
+) -> None:
+    started(site, "b")
+    before = lives(docker_engine, site)
+    assert site.stop_host() == 0
+    assert lives(docker_engine, site) == before
+
+
+def test_bots_can_be_stopped_with_the_host(site: Installation) -> None:
+    site.settings["THE0_RUNNER__STOP_BOTS_ON_EXIT"] = "true"
+    started(site, "b0", "b1")
+    assert site.stop_host() == 0
+    assert not site.containers()
+    site.start_host()
+    eventually(lambda: in_phase(site, "running") == {"b0", "b1"}, "they run again")
+    bot = site.shown("b0")
+    assert (bot["last_exit"]["asked_by"], bot["crashes"]) == ("host", 0)
 
 
 def _conditions(site: Installation, bot_id: str) -> list[tuple[str, str]]:
