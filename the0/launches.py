@@ -34,7 +34,9 @@ __all__ = [
     "LaunchStatus",
     "LaunchStore",
     "ReportedCondition",
+    "launch_file",
     "parse_status",
+    "status_file",
 ]
 
 LaunchKind = Literal["realtime", "scheduled", "query", "flush"]
@@ -44,6 +46,16 @@ log = logging.getLogger("the0.launches")
 _ID = re.compile(r"[0-9a-f]{32}")
 _STATUS = ".status.json"
 _CACHED = 4096
+
+
+def launch_file(launch: str) -> str:
+    """The name of a launch's file in the folder of launches."""
+    return f"{launch}.json"
+
+
+def status_file(launch: str) -> str:
+    """The name of the file that its agent's last report is in."""
+    return f"{launch}{_STATUS}"
 
 
 @dataclass(frozen=True)
@@ -255,13 +267,13 @@ class LaunchStore:
             path.unlink(missing_ok=True)
 
     def _path(self, launch: str) -> Path:
-        return self.directory / f"{launch}.json"
+        return self.directory / launch_file(launch)
 
     def _result_path(self, launch: str) -> Path:
         return self.directory / f"{launch}.result.json"
 
     def _status_path(self, launch: str) -> Path:
-        return self.directory / f"{launch}{_STATUS}"
+        return self.directory / status_file(launch)
 
 
 def _sha256(text: str) -> str:

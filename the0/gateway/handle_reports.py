@@ -13,7 +13,7 @@ from the0.gateway.errors import UnknownLaunch
 from the0.gateway.services import MIB, Services
 from the0.gateway.transfer import read_small
 from the0.http import json_response, parse_json
-from the0.launches import Launch, LaunchStatus, parse_status
+from the0.launches import Launch, LaunchStatus, launch_file, parse_status
 
 log = logging.getLogger("the0.gateway.reports")
 
@@ -37,7 +37,7 @@ class ReportHandlers:
         """The launch once it has its job, or as it is after a while."""
         services, loop = self._services, asyncio.get_running_loop()
         until = loop.time() + WAIT_SEC
-        with services.launch_watch.of(f"{launch.launch}.json") as change:
+        with services.launch_watch.of(launch_file(launch.launch)) as change:
             while (left := until - loop.time()) > 0 and not services.launch_watch.closed:
                 found = services.launches.read(launch.launch)
                 if found is None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from the0.config import Settings
 from the0.gateway.bounds import InFlight, RateLimit
-from the0.gateway.owned import OwnedWork
+from the0.owned import OwnedWork
 from the0.gateway.state_writer import StateWriter
 from the0.gateway.uploader import LogUploader
 from the0.launches import LaunchStore

@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 class OwnedWork:
-    """Tasks that belong to the gateway, not to a request: a lost connection cancels the handler
-    that waits, but not what was begun on disk or in the store."""
+    """Tasks that belong to whoever serves, not to a request: a lost connection cancels the handler
+    that waits, but not what was begun on disk, in the store or in the engine."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
