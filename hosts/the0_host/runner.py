@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from the0.config import Settings
 from the0.core.bot_service import BotService, Site
+from the0.core.installation import Claim, claim
 from the0.errors import Conflict, Unavailable
 from the0.launches import LaunchStore
+from the0.models import Container
 from the0.plugin.interfaces import Executor, PluginArgs, Storage
 from the0.plugin.manager import PluginManager
 from the0.pool import BlockingPool
@@ -124,12 +127,22 @@ class Runner:
         finally:
             visitor.close()
             pool.close()
-        instance = self._settings.general.instance
-        self._installation = await self._repository.claim_installation(instance, engine.id)
+        mine = Claim(
+            self._settings.general.instance,
+            engine.id,
+            self._settings.state_dir.root,
+            self._containers_of,
+        )
+        self._installation = await claim(self._repository, mine)
         await self._repository.make_bot_indexes()
         for warning in engine.warnings:
             log.warning("%s", warning)
         return cls(self._args(self._installation))
+
+    def _containers_of(self, installation: str) -> Sequence[Container]:
+        cls = self._plugins.executors.get(self._settings.executor.plugin)
+        with closing(cls(self._args(installation))) as executor:
+            return executor.list()
 
     def _site(self, executor: Executor) -> Site:
         return Site(

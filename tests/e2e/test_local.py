@@ -113,6 +113,23 @@ def test_servers_that_the_settings_name_take_the_place_of_ours(
         counting(site, "elsewhere", "e", tmp_path)
 
 
+def test_a_second_installation_on_the_same_database_is_refused_by_name(
+    docker_engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    with (
+        mongo_server(tmp_path / "mongo") as mongo,
+        new_site(docker_engine, {"MONGO_URI": mongo.url}) as first,
+        new_site(docker_engine, {"MONGO_URI": mongo.url}) as second,
+    ):
+        first.the0("local", "start")
+        refused = second.run("local", "start")
+        assert refused.returncode == 4
+        assert f"{first.instance!r} (its host runs" in refused.stderr
+        assert second.processes() == []
+        first.the0("local", "stop")
+        second.the0("local", "start")
+
+
 def test_no_secret_is_on_a_command_line_or_readable_by_others(bare_site: Site) -> None:
     bare_site.the0("local", "start")
     config = bare_site.json_file("local.json")

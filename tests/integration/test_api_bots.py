@@ -228,7 +228,7 @@ async def test_the_runners_status_is_shown_else_what_it_stored(host: ApiHost) ->
     await host.deploy_bot(instance(), id="one")
     down = (await host.http.get(BOTS)).json()
     assert (down["live"], down["bots"][0]["status"]) == (False, None)
-    installation = await host.repository.claim_installation("the0", "engine")
+    installation = await host.repository.claim_installation("the0", "engine", Path("/nowhere"))
     await host.repository.save_status(installation, "one", {"restarts": 3})
     stored = (await host.http.get(BOTS)).json()
     assert stored["bots"][0]["status"] == {"restarts": 3}
@@ -275,7 +275,7 @@ async def test_the_answer_to_a_state_conflict_is_remembered(host: ApiHost) -> No
     keep = f"{BOTS}/one/state/keep"
     assert (await host.http.post(keep, json={"keep": "both"})).status_code == 400
     assert (await host.http.post(keep, json={"keep": "local"})).status_code == 409
-    installation = await host.repository.claim_installation("the0", "engine")
+    installation = await host.repository.claim_installation("the0", "engine", Path("/nowhere"))
     conflict = {"type": "StateConflict", "status": False}
     runner = Runner(bots=[{"id": "one", "conditions": [conflict]}])
     async with runner.serving(host.settings.state_dir.role_socket("runner")):

@@ -179,17 +179,21 @@ async def test_writers_at_the_same_time_make_one_document(server: Server) -> Non
         assert len(await one.desired(REALTIME)) == 1
 
 
-async def test_an_installation_belongs_to_one_engine(server: Server) -> None:
+async def test_an_installation_belongs_to_one_engine(server: Server, tmp_path: Path) -> None:
     async with connected(server) as one, connected(server) as two:
         assert await one.installation("the0") is None
         claims = await asyncio.gather(
-            *(repository.claim_installation("the0", "engine-1") for repository in (one, two) * 3)
+            *(r.claim_installation("the0", "engine-1", tmp_path) for r in (one, two) * 3)
         )
         assert len(set(claims)) == 1
         assert await one.installation("the0") == claims[0]
         with pytest.raises(Conflict, match="engine-1"):
-            await two.claim_installation("the0", "engine-2")
-        assert await two.claim_installation("other", "engine-2") != claims[0]
+            await two.claim_installation("the0", "engine-2", tmp_path)
+        other = await two.claim_installation("other", "engine-2", tmp_path)
+        assert other != claims[0]
+        (known,) = await one.other_installations("other")
+        assert (known.instance, known.id) == ("the0", claims[0])
+        assert (known.engine, known.state_dir) == ("engine-1", tmp_path)
 
 
 async def test_status_records(server: Server) -> None:

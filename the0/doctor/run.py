@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from the0.config import Settings
-from the0.doctor.check import Check, fail
+from the0.doctor.check import Check, Status, fail
 from the0.doctor.engine import check_engine, check_firewall
 from the0.doctor.machine import check_disk, check_plugins, check_port, check_state_dir
+from the0.doctor.neighbours import check_neighbours
 from the0.doctor.services import check_mongo, check_nats, check_storage
 from the0.errors import The0Error
 from the0.plugin.interfaces import PluginArgs
@@ -18,10 +19,12 @@ from the0.plugin.manager import PluginManager
 def run_checks(settings: Settings, plugins: PluginManager) -> Sequence[Check]:
     """Ask everything that the host needs. Blocks, for some seconds where nothing answers; never
     raises for what it finds."""
+    mongo = check_mongo(settings)
     return [
         *_engine(settings, plugins),
         check_firewall(),
-        check_mongo(settings),
+        mongo,
+        *(check_neighbours(settings, plugins) if mongo.status is Status.OK else ()),
         check_storage(settings, plugins),
         check_nats(settings),
         check_port(settings),

@@ -15,6 +15,7 @@ from the0.errors import The0Error
 from the0.plugin.interfaces import PluginArgs
 from the0.plugin.manager import PluginManager
 from the0.repository import Repository
+from the0.settings_values import mask
 
 NATS_TIMEOUT_SEC = 5.0
 LOCAL = "For one machine, `the0 local start` brings it up."
@@ -40,7 +41,8 @@ def check_nats(settings: Settings) -> Check:
     try:
         asyncio.run(_ping_nats(settings.nats.url))
     except (NatsError, OSError, TimeoutError, ValueError) as error:
-        message = f"It does not answer: {error or type(error).__name__}. Bots run on without it."
+        where, why = mask(settings.nats.url), str(error) or type(error).__name__
+        message = f"{where} does not answer: {why}. Bots run on without it."
         return warn("nats", message, "Start it, or correct NATS_URL.")
     return ok("nats", "It answers.")
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from the0.config import Settings, bootstrap
+from the0.core.installation import Claim, claim
 from the0.core.views import tracked
 from the0.files import write_atomic
 from the0.local.paths import LocalPaths
+from the0.models import Container
 from the0.plugin.interfaces import Executor, PluginArgs, Runtime, Storage
 from the0.plugin.manager import PluginManager
 from the0.repository import Repository
@@ -51,11 +53,14 @@ class Site:
         return [registry.get(name)(self._args("")) for name in registry.names()]
 
     def claim(self, engine_id: str) -> str:
-        """The installation's id. Raises Conflict when it is another engine's."""
+        """The installation's id. Raises Conflict when it, or its MongoDB, is another's."""
 
         async def ask(repository: Repository) -> str:
-            instance = self.settings.general.instance
-            return await repository.claim_installation(instance, engine_id)
+            settings = self.settings
+            mine = Claim(
+                settings.general.instance, engine_id, settings.state_dir.root, self._containers_of
+            )
+            return await claim(repository, mine)
 
         return asyncio.run(self._asked(ask))
 
@@ -78,6 +83,10 @@ class Site:
             return await ask(repository)
         finally:
             await repository.close()
+
+    def _containers_of(self, installation: str) -> Sequence[Container]:
+        with self.executor(installation) as executor:
+            return executor.list()
 
     def _args(self, installation: str) -> PluginArgs:
         settings = self.settings

@@ -10,6 +10,7 @@ from typing import Any
 import bson
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -19,6 +20,7 @@ from the0.errors import InvalidDocument, InvalidSettings
 from the0.models import BotType
 from the0.repository.errors import TRANSLATED, translate
 from the0.settings import MongoSettings
+from the0.settings_values import mask
 
 Document = dict[str, Any]
 
@@ -46,9 +48,7 @@ class RawDocument:
         """The document; raises InvalidDocument when it is no valid BSON."""
         try:
             return bson.decode(self.raw, codec_options=_CODEC)
-        except TRANSLATED as error:
-            raise translate(error, 0) from error
-        except (ValueError, UnicodeDecodeError) as error:
+        except (BSONError, OverflowError, ValueError) as error:
             raise InvalidDocument("The document is no valid BSON.") from error
 
 
@@ -68,8 +68,8 @@ class Connection:
             )
         except (PyMongoError, ValueError, TypeError) as error:
             # pymongo's own text may quote the connection string, password included.
-            fault = f"mongo.uri cannot be used as a connection string ({type(error).__name__})"
-            raise InvalidSettings("Settings were refused:", [fault]) from None
+            raise InvalidSettings("Settings were refused:", [_unusable(error)]) from None
+        self._where = mask(settings.uri).partition("?")[0]
         self._platform = settings.platform_database
 
     @contextmanager
@@ -83,7 +83,7 @@ class Connection:
         try:
             yield
         except TRANSLATED as error:
-            raise translate(error, self.timeout_sec) from error
+            raise translate(error, self._where, self.timeout_sec) from error
 
     def bots(self, type: BotType) -> AsyncCollection[Document]:
         """The contract's collection for bots of `type`; writes are journaled by a majority."""
@@ -116,6 +116,14 @@ class Connection:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _unusable(error: Exception) -> str:
+    return (
+        f"mongo.uri (MONGO_URI) is no connection string ({type(error).__name__}): its form is "
+        "mongodb://user:password@host:27017/?options, with every character of user and password "
+        "that is neither letter nor digit percent-encoded"
+    )
 
 
 def without_id(document: Mapping[str, Any]) -> Document:

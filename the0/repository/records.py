@@ -1,13 +1,9 @@
-"""The platform's own records: installation, status of bots, custom bots."""
+"""The platform's own records: status of bots, custom bots."""
 
 from __future__ import annotations
 
 import re
-import socket
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -22,37 +18,6 @@ class PlatformRecords:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-
-    # --- the installation ---
-
-    async def claim_installation(self, instance: str, engine_id: str) -> str:
-        """The id of this installation, made at the first call. Raises Conflict naming the holder
-        when the instance belongs to another engine."""
-        fresh = {
-            "installation": uuid.uuid4().hex,
-            "engine": engine_id,
-            "host": socket.gethostname(),
-            "claimed_at": datetime.now(UTC),
-        }
-        with self.connection.call():
-            record = await self._claim(instance, fresh)
-        if record["engine"] != engine_id:
-            raise Conflict(_held_text(instance, record))
-        return str(record["installation"])
-
-    async def installation(self, instance: str) -> str | None:
-        """The id of the installation of this name, None when none was ever claimed."""
-        with self.connection.call():
-            record = await self.connection.records("installations").find_one({"_id": instance})
-        return str(record["installation"]) if record else None
-
-    async def _claim(self, instance: str, fresh: Document) -> Document:
-        """An insert decides between hosts that claim at once: an upsert does not on every server
-        of the protocol."""
-        records = self.connection.records("installations")
-        with suppress(DuplicateKeyError):
-            await records.insert_one({"_id": instance, **fresh})
-        return await records.find_one({"_id": instance}) or fresh
 
     # --- status of bots ---
 
@@ -146,12 +111,3 @@ def version_key(version: str) -> tuple[tuple[int, ...], bool, str]:
 
 def _record_id(installation: str, bot_id: str) -> str:
     return f"{installation}/{bot_id}"
-
-
-def _held_text(instance: str, record: Document) -> str:
-    return (
-        f"The instance {instance!r} of this MongoDB belongs to engine {record['engine']} on host "
-        f"{record['host']} since {record['claimed_at']:%Y-%m-%d %H:%M} UTC. Give this one another "
-        "name (THE0_INSTANCE) and database; or, if that engine is gone for good, delete the "
-        f"document {{_id: '{instance}'}} of the collection `installations`."
-    )

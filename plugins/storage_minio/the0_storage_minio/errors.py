@@ -6,10 +6,12 @@ bucket, a refusal, a time-out, an error page of some proxy: all mean that the tr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minio.error import InvalidResponseError, S3Error
+from urllib3.exceptions import MaxRetryError
 
 from the0.errors import InvalidInput, NotFound, The0Error, Unavailable
 
@@ -66,4 +68,8 @@ def _from_answer(error: S3Error, what: str, bucket: str, key: str) -> The0Error:
 def _shown(error: Exception) -> str:
     if isinstance(error, InvalidResponseError):
         return f"the server answered with something that is not S3: {str(error)[:_SHOWN]}"
-    return (str(error) or type(error).__name__)[:_SHOWN]
+    if isinstance(error, MaxRetryError) and error.reason:
+        error = error.reason
+    # urllib3 begins with the Python object that failed.
+    text = re.sub(r"^HTTPS?Connection(Pool)?\([^)]*\): ", "", str(error))
+    return (text or type(error).__name__)[:_SHOWN]
