@@ -54,7 +54,9 @@ def content_digest(path: Path) -> str:
     """SHA-256 (hex) over a file's bytes, or over all files below a folder by name."""
     digest = hashlib.sha256()
     for name, file in _files(path):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as content:
+            inner = hashlib.file_digest(content, "sha256").digest()
+        digest.update(name.encode() + b"\0" + inner)
     return digest.hexdigest()
 
 

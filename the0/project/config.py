@@ -45,9 +45,12 @@ class BotConfig:
     files: tuple[str, ...]
 
 
-def read_config(read: FileReader) -> BotConfig:
-    """Raises InvalidInput with every fault, each naming file and key."""
-    reading = _Reading(read)
+def read_config(read: FileReader, *, built: bool = True) -> BotConfig:
+    """`built` false: entrypoints may be missing yet, because a build could make them.
+
+    Raises InvalidInput with every fault, each naming file and key.
+    """
+    reading = _Reading(read, built)
     raw = reading.config()
     config = reading.checked(raw)
     if reading.faults:
@@ -58,8 +61,9 @@ def read_config(read: FileReader) -> BotConfig:
 class _Reading:
     """One pass over the configuration that collects faults instead of stopping at the first."""
 
-    def __init__(self, read: FileReader) -> None:
+    def __init__(self, read: FileReader, built: bool) -> None:
         self._read = read
+        self._built = built
         self.faults: list[str] = []
         self._files: list[str] = [CONFIG_FILE]
 
@@ -124,7 +128,7 @@ class _Reading:
             if role not in ENTRYPOINTS:
                 self._fault(f"entrypoints.{role}", f"is not one of {', '.join(ENTRYPOINTS)}")
             else:
-                self._content(f"entrypoints.{role}", _file_part(file))
+                self._content(f"entrypoints.{role}", _file_part(file), needed=self._built)
         return {role: str(file) for role, file in value.items()}
 
     def _schemas(self, value: Any) -> dict[str, JSON]:
@@ -152,12 +156,12 @@ class _Reading:
             return None
         return None if content is None else content.decode("utf-8", "replace")
 
-    def _content(self, key: str, file: Any) -> bytes | None:
+    def _content(self, key: str, file: Any, needed: bool = True) -> bytes | None:
         if not isinstance(file, str) or not _inside(file):
             self._fault(key, f"{file!r} is not a path inside the project")
             return None
         content = self._read(file)
-        if content is None:
+        if content is None and needed:
             self._fault(key, f"there is no file {file}")
         self._files.append(file)
         return content

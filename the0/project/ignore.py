@@ -14,6 +14,7 @@ DEFAULTS = (
     ".hg/",
     ".venv/",
     "venv/",
+    "node_modules/",
     "__pycache__/",
     "*.pyc",
     ".mypy_cache/",

@@ -33,7 +33,8 @@ def load_project(
     """
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder; a bot project is one with a {CONFIG_FILE}")
-    config = read_config(lambda name: _read(folder, name))
+    # What its build makes, a runtime knows: it says which entrypoints are missing.
+    config = read_config(lambda name: _read(folder, name), built=False)
     runtime = _runtime(config.runtime, runtimes, args)
     ignore = read_rules(folder)
     faults = [*runtime.check_project(folder, config.entrypoints), *_left_out(config, ignore)]

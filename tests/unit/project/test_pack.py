@@ -78,6 +78,24 @@ def test_patterns_do_not_thin_out_what_was_vendored(folder: Path, tmp_path: Path
     assert "vendor/old.py" not in names
 
 
+def test_what_a_build_makes_need_not_be_there_before(folder: Path, tmp_path: Path) -> None:
+    write_files(folder, {"bot-config.yaml": CONFIG.replace("main.py", "vendor/dep.py")})
+    assert "vendor/dep.py" in packed_names(folder, tmp_path)
+
+
+def test_what_no_build_made_is_named(folder: Path, tmp_path: Path) -> None:
+    write_files(folder, {"bot-config.yaml": CONFIG.replace("main.py", "dist/main.js")})
+    with pytest.raises(InvalidInput) as caught:
+        packed_names(folder, tmp_path)
+    expected = "bot-config.yaml: entrypoints.bot: there is no file dist/main.js"
+    assert caught.value.faults == (expected,)
+
+
+def test_packages_of_this_machine_stay_out(folder: Path, tmp_path: Path) -> None:
+    write_files(folder, {"node_modules/left/index.js": "", "src/node_modules/x.js": ""})
+    assert not [name for name in packed_names(folder, tmp_path) if "node_modules" in name]
+
+
 def test_a_default_can_be_taken_back(folder: Path) -> None:
     write_files(folder, {".the0ignore": "!.env\n"})
     rules = read_rules(folder)
