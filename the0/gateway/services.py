@@ -9,10 +9,10 @@ from typing import Protocol
 
 from the0.config import Settings
 from the0.gateway.bounds import InFlight, RateLimit
-from the0.owned import OwnedWork
 from the0.gateway.state_writer import StateWriter
 from the0.gateway.uploader import LogUploader
 from the0.launches import LaunchStore
+from the0.owned import OwnedWork
 from the0.plugin.interfaces import Storage
 from the0.pool import BlockingPool
 from the0.storage.code import CodeCache
