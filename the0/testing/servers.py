@@ -80,8 +80,10 @@ class Server:
             self._end(signal.SIGTERM)
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open and nothing answers, from the return on."""
         _signal(self.pid, signal.SIGSTOP)
+        # Its threads stop one after another; one that still runs would answer once more.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """SIGCONT: let it go on after :meth:`freeze`."""
