@@ -1,40 +1,27 @@
-"""Cron expressions, read on the wall clock of a time zone.
+"""Cron expressions on the wall clock of a time zone.
 
-Five fields, or six with seconds first; names, ranges, steps, `L` and `#`; descriptors from
-`@hourly` to `@every 90s`. A local time that a time zone skips is due once, right after the gap; one
-that comes twice is due the first time only. `@every` counts from 1970 in UTC, so that all hosts
-agree on its times.
+What they may say is in :mod:`the0.builtin.cron_fields`; the dates are croniter's. A local time
+that a time zone skips is due once, right after the gap; one that comes twice is due the first
+time only. `@every` counts from 1970 in UTC, so that all hosts agree on its times.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterBadDateError, CroniterError, croniter
+from croniter import CroniterBadDateError, croniter
 
+from the0.builtin.cron_fields import EVERY, alternatives
 from the0.errors import InvalidInput
 from the0.plugin import Scheduler, hookimpl
 from the0.settings import seconds
 
-DESCRIPTORS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 MIN_EVERY_SEC = 1
 MAX_EVERY_SEC = 366 * 86400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
-_FIELD = re.compile(rf"(?:[\d*?/,#LW-]|{_NAMES})+", re.IGNORECASE)
-_LAST_WEEKDAY = re.compile(r"\b([0-7]|sun|mon|tue|wed|thu|fri|sat)L\b", re.IGNORECASE)
 
 
 class CronScheduler(Scheduler):
@@ -49,9 +36,9 @@ class CronScheduler(Scheduler):
         zone = _zone(timezone)
         text = expression.strip()
         after = after.astimezone(UTC)
-        if text.lower().startswith("@every"):
+        if text.lower().split()[:1] == [EVERY]:
             return _next_multiple(_every(text), after)
-        return _next_fire(_next_local(expression, _fields(text)), zone, after)
+        return _next_fire(_next_local(text, alternatives(text)), zone, after)
 
 
 @hookimpl
@@ -71,14 +58,15 @@ def _zone(name: str) -> ZoneInfo:
 def _every(text: str) -> int:
     """The whole seconds of `@every <duration>`."""
     try:
-        duration = seconds(text[len("@every") :].strip())
+        duration = round(seconds(text[len(EVERY) :].strip()), 6)
     except ValueError:
         duration = -1.0
-    if not MIN_EVERY_SEC <= duration <= MAX_EVERY_SEC:
+    if not MIN_EVERY_SEC <= duration <= MAX_EVERY_SEC or duration % 1:
         raise InvalidInput(
-            f"{text!r} is no schedule: @every takes a duration from 1s to 366d, like @every 5m."
+            f"{text!r} is no schedule: {EVERY} takes whole seconds from 1s to 366d, like "
+            f"{EVERY} 90s or {EVERY} 5m."
         )
-    return round(duration)
+    return int(duration)
 
 
 def _next_multiple(every: int, after: datetime) -> datetime:
@@ -86,40 +74,25 @@ def _next_multiple(every: int, after: datetime) -> datetime:
     return _EPOCH + timedelta(seconds=every * (periods + 1))
 
 
-def _fields(text: str) -> str:
-    """The expression in croniter's own dialect."""
-    if text.startswith("@"):
-        try:
-            return DESCRIPTORS[text.lower()]
-        except KeyError:
-            known = ", ".join([*DESCRIPTORS, "@every <duration>"])
-            raise InvalidInput(f"{text!r} is no schedule; there are {known}.") from None
-    fields = text.split()
-    if len(fields) not in (5, 6):
-        raise InvalidInput(
-            f"{text!r} is no schedule: it has {len(fields)} fields, not five (minute hour day "
-            "month weekday) or six (second first)."
-        )
-    for field in fields:
-        if not _FIELD.fullmatch(field):
-            raise InvalidInput(f"{text!r} is no schedule: {field!r} cannot be understood.")
-    return " ".join([*fields[:-1], _LAST_WEEKDAY.sub(r"L\1", fields[-1])])
-
-
-def _next_local(expression: str, fields: str) -> Callable[[datetime], datetime]:
-    """The first matching wall-clock time after another one, both naive."""
+def _next_local(expression: str, crons: Sequence[str]) -> Callable[[datetime], datetime]:
+    """The first wall-clock time after another one, both naive, that one of `crons` matches."""
 
     def following(local: datetime) -> datetime:
-        try:
-            cron: Any = croniter(fields, local.replace(tzinfo=UTC), second_at_beginning=True)
-            found: datetime = cron.get_next(datetime)
-        except CroniterBadDateError:
-            raise InvalidInput(f"The schedule {expression!r} never fires.") from None
-        except (CroniterError, ValueError, KeyError, TypeError, OverflowError) as error:
-            raise InvalidInput(f"{expression!r} is no schedule: {error}") from None
-        return found.replace(tzinfo=None)
+        found = [due for due in (_following(cron, local) for cron in crons) if due]
+        if not found:
+            raise InvalidInput(f"The schedule {expression!r} never fires.")
+        return min(found)
 
     return following
+
+
+def _following(cron: str, local: datetime) -> datetime | None:
+    try:
+        times: Any = croniter(cron, local.replace(tzinfo=UTC), second_at_beginning=True)
+        found: datetime = times.get_next(datetime)
+    except CroniterBadDateError:
+        return None
+    return found.replace(tzinfo=None)
 
 
 def _next_fire(

@@ -28,6 +28,9 @@ class TestCron(SchedulerConformance):
         "0 12 * * fri#2",
         "0 12 * * 5L",
         "0 12 ? * L5",
+        "0 12 * * friL,mon#1,wed",
+        "0 0 1 1 1#5",
+        "0 0 29 2 1#1",
         "30 2 * * *",
         "*/10 * * * * *",
         "@hourly",
@@ -44,6 +47,18 @@ class TestCron(SchedulerConformance):
         "* * * * * * *",
         "60 * * * *",
         "* 24 * * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "* * 15W * *",
+        "* * LW * *",
+        "* * L-3 * *",
+        "* * * * L",
+        "* * * * mon-fri#1",
+        "* * * * *#1",
+        "*-5 * * * *",
+        "1-2-3 * * * *",
+        "? * * * *",
+        "* * monday * *",
         "0 0 0 * *",
         "0 0 30 2 *",
         "0 0 31 4,6,9,11 *",
@@ -55,6 +70,9 @@ class TestCron(SchedulerConformance):
         "0 0 * * 1#9",
         "@fortnightly",
         "@every",
+        "@every5m",
+        "@every 1.5s",
+        "@every 1000d",
         "@every 0s",
         "@every -5m",
         "@every soon",
@@ -81,6 +99,44 @@ def test_it_is_registered_as_any_plugin() -> None:
 
 def test_six_fields_begin_with_seconds() -> None:
     assert fires("30 15 9 * * *", "UTC", "2026-01-01T00:00:00Z", 1) == ["2026-01-01T09:15:30+00:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "same"),
+    [
+        ("0 9-9 * * *", "0 9 * * *"),  # to croniter itself: every hour
+        ("59/15 * * * *", "59 * * * *"),
+        ("5/20 * * * *", "5,25,45 * * * *"),
+        ("0 22-2/2 * * *", "0 0,2,22 * * *"),
+        ("0 0 28-3 * *", "0 0 1,2,3,28,29,30,31 * *"),
+        ("0 0 * nov-feb *", "0 0 * 1,2,11,12 *"),
+        ("0 0 * * fri-mon", "0 0 * * 0,1,5,6"),
+        ("0 0 * * 0-7", "0 0 * * *"),
+        ("0 0 * * 7-7", "0 0 * * sun"),
+        ("0 0 * * 5-7", "0 0 * * fri,sat,sun"),
+        ("0 0 * * MON#1,7l", "0 0 * * 1#1,L0"),
+        ("0 0 */1 * 1", "0 0 * * 1"),
+        ("0 0 ? * 1", "0 0 * * 1"),
+        ("0 0 *,5 * 1", "0 0 * * 1"),
+        ("*/90 * * * *", "0 * * * *"),
+    ],
+)
+def test_two_ways_to_say_the_same(expression: str, same: str) -> None:
+    start = "2026-01-01T00:00:00Z"
+    assert fires(expression, "UTC", start, 40) == fires(same, "UTC", start, 40)
+
+
+def test_with_both_days_restricted_a_date_is_due_that_fits_either() -> None:
+    assert [day[:10] for day in fires("0 0 30 2 mon#5", "UTC", "2026-01-01T00:00:00Z", 1)] == [
+        "2044-02-29"
+    ]
+    assert [day[:10] for day in fires("0 0 1,L * tue#1", "UTC", "2026-01-01T00:00:00Z", 5)] == [
+        "2026-01-06",
+        "2026-01-31",
+        "2026-02-01",
+        "2026-02-03",
+        "2026-02-28",
+    ]
 
 
 def test_a_local_time_that_does_not_exist_is_due_once_after_the_gap() -> None:
