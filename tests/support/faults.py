@@ -41,6 +41,10 @@ class Watch:
 
     seen: list[Happening] = field(default_factory=list)
 
+    def actions(self, bot_id: str) -> list[str]:
+        """What was done with a bot's containers so far."""
+        return [one.action for one in self.seen if one.bot_id == bot_id]
+
     def touched(self) -> set[str]:
         """The bots of which a container was made, started, ended or removed."""
         return {one.bot_id for one in self.seen}

@@ -303,7 +303,9 @@ def make_image() -> str:
         executor.close()
 
 
-def eventually(seen: Callable[[], object], what: str, within: float = PATIENCE_SEC) -> Any:
+def eventually(
+    seen: Callable[[], object], what: str, within: float = PATIENCE_SEC, pause: float = 0.2
+) -> Any:
     """What `seen` gives once it is true; AssertionError naming `what` when it takes too long."""
     deadline = time.monotonic() + within
     while True:
@@ -311,7 +313,7 @@ def eventually(seen: Callable[[], object], what: str, within: float = PATIENCE_S
         if found:
             return found
         assert time.monotonic() < deadline, f"it did not happen within {within:g} s: {what}"
-        time.sleep(0.2)
+        time.sleep(pause)
 
 
 def stays(seen: Callable[[], object], seconds: float, what: str) -> None:

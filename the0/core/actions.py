@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from the0.core import exits
@@ -36,6 +36,8 @@ from the0.pool import BlockingPool
 
 T = TypeVar("T")
 FLUSH_TIMEOUT_SEC = 2.0
+HEARS_WITHIN_SEC = 10.0
+HEARS_POLL_SEC = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -177,8 +179,18 @@ class Actions:
         container = _container(action)
         self._asked_by[container.ref] = action.asked_by
         timeout = await self._stop_timeout(container)
+        await self._until_it_hears(container)
         log.info("bot %r is being stopped (%s)", bot_id, action.asked_by)
         await self._tools.engine.stop(container.ref, timeout)
+
+    async def _until_it_hears(self, container: Container) -> None:
+        """Process 1 ignores a SIGTERM that comes before it has a handler, and would be killed only
+        after the whole grace. Its first report tells that it has one."""
+        until = (container.created_at or datetime.now(UTC)) + timedelta(seconds=HEARS_WITHIN_SEC)
+        while await self._status(container.launch) is None:  # noqa: ASYNC110 - it comes as a file
+            if datetime.now(UTC) > until:
+                return
+            await asyncio.sleep(HEARS_POLL_SEC)
 
     async def _stop_timeout(self, container: Container) -> float:
         """By the launch that runs, not by what the document says today."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support.faults import stored_state
+from tests.support.faults import ready, stored_state, watching
 from tests.support.runner import Installation, eventually, stays
 
 
@@ -88,6 +89,24 @@ def test_a_bot_deleted_in_conflict_keeps_its_volume_until_somebody_has_chosen(
         choose(site, "b", "local")
         eventually(lambda: "b" not in executor.bot_volumes(), "b and its volumes are gone")
     assert stored_state(site, "b")["count"] == "5000"
+
+
+def test_a_stop_right_after_the_start_is_heard(
+    site: Installation, docker_engine: docker.DockerClient
+) -> None:
+    """Process 1 ignores a SIGTERM until it has a handler, and would be killed after 30 s."""
+    site.start_host()
+    eventually(lambda: ready(site), "the runner is ready")
+    for number in range(3):
+        with watching(docker_engine, site.instance) as watch:
+            site.put("b", v=number)
+            site.enable("b", True)
+            site.wake("b")
+            eventually(lambda w=watch: "start" in w.actions("b"), "it starts", pause=0.01)
+            site.enable("b", False)
+            site.wake("b")
+            eventually(lambda: site.phase("b") == "disabled", "it is disabled")
+        assert site.shown("b")["last_exit"]["signal"] != signal.SIGKILL
 
 
 def test_a_crash_is_recorded_backs_off_and_is_told(site: Installation) -> None:
