@@ -25,6 +25,9 @@ from the0.plugin.interfaces import ProcessPlan
 COMMAND = ("/app/runtime", "execute")
 QUERY_PORT = 9476
 FLUSH_MARGIN_SEC = 5.0
+FLUSH_SEC = 500.0
+"""How long storing what a volume holds may take: nobody waits for it, and what the final sync was
+too short for would never be stored in as short a time. Less than `plan.FLUSH_MAX`."""
 MIB = 1 << 20
 
 SPEC_LABEL, PLATFORM_LABEL, LAUNCH_LABEL = "the0.spec", "the0.platform", "the0.launch"
@@ -65,7 +68,9 @@ class Launcher:
         self, bot_id: str, type: BotType, image: Image, state_keep: str | None = None
     ) -> Prepared:
         """A launch that runs no code of the bot and only stores what its volume holds."""
-        document = {**self._common(Resources()), "state": {"keep": state_keep}}
+        common = self._common(Resources())
+        sync = {**common["sync"], "final_sec": FLUSH_SEC}
+        document = {**common, "sync": sync, "state": {"keep": state_keep}}
         launch, token = self._launch(bot_id, "flush", "", document)
         purpose = _Purpose(type, "", FLUSH_SPEC, Resources(), 0.0)
         return Prepared(launch, self._spec(launch, token, image, purpose))

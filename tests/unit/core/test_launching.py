@@ -13,7 +13,7 @@ import pytest
 from the0.config import Settings, load_settings
 from the0.core.images import Image, content_digest, find_image, image_digest, image_tag
 from the0.core.launcher import Launcher
-from the0.core.plan import Hold
+from the0.core.plan import FLUSH_MAX, Hold
 from the0.errors import InvalidInput, NotFound, Unavailable
 from the0.models import Bot, BotType, Purpose, Resources
 from the0.plugin.interfaces import ImageSpec, PluginArgs, ProcessPlan, Progress, Runtime
@@ -102,6 +102,7 @@ def test_a_flush_runs_no_code(launcher: Callable[..., Launcher]) -> None:
     assert prepared.launch.kind == "flush"
     assert "commands" not in prepared.launch.document
     assert prepared.spec.labels["the0.spec"] == "flush"
+    assert 100 < prepared.launch.document["sync"]["final_sec"] < FLUSH_MAX.total_seconds()
     chosen = launcher().prepare_flush("b", BotType.REALTIME, IMAGE, "local").launch.document
     assert chosen["state"] == {"keep": "local"}
 
