@@ -187,7 +187,7 @@ class Actions:
         """Process 1 ignores a SIGTERM that comes before it has a handler, and would be killed only
         after the whole grace. Its first report tells that it has one."""
         until = (container.created_at or datetime.now(UTC)) + timedelta(seconds=HEARS_WITHIN_SEC)
-        while await self._status(container.launch) is None:  # noqa: ASYNC110 - it comes as a file
+        while await self._status(container.launch) is None:
             if datetime.now(UTC) > until:
                 return
             await asyncio.sleep(HEARS_POLL_SEC)
