@@ -22,8 +22,7 @@ from the0_runtime_node.manifest import (
 )
 from the0_runtime_node.tools import Npm, npm_in
 
-TAIL_LINES = 15
-LOG_FILE = "A complete log of this run"
+SHOWN_LINES = 15
 OFFLINE = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH)\b")
 
 
@@ -76,7 +75,8 @@ def _build(npm: Npm, progress: Progress) -> None:
     with _own_sdk(npm.project / MODULES):
         code, output = npm.run("run", "build", progress=progress)
     if code != 0:
-        raise InvalidInput(f"`npm run build` failed:\n{_tail(output)}")
+        words = "\n".join(output.strip().splitlines()[-SHOWN_LINES:])
+        raise InvalidInput(f"`npm run build` failed:\n{words}")
 
 
 def _prune(npm: Npm, manifest: Manifest, progress: Progress) -> None:
@@ -114,11 +114,10 @@ def _tidy(modules: Path) -> None:
 
 
 def _fault(what: str, output: str) -> InvalidInput | Unavailable:
+    """npm names what is wrong first, and goes on with a stack or with its own manual."""
+    lines = output.splitlines()
+    first = next((at for at, line in enumerate(lines) if line.startswith("npm error")), 0)
+    words = "\n".join(lines[first : first + SHOWN_LINES])
     if OFFLINE.search(output):
-        return Unavailable(f"no npm registry answered:\n{_tail(output)}")
-    return InvalidInput(f"{what}:\n{_tail(output)}")
-
-
-def _tail(output: str) -> str:
-    lines = [line for line in output.strip().splitlines() if LOG_FILE not in line]
-    return "\n".join(lines[-TAIL_LINES:])
+        return Unavailable(f"no npm registry answered:\n{words}")
+    return InvalidInput(f"{what}:\n{words}")
