@@ -30,6 +30,7 @@ from the0.settings import (
     MongoSettings,
     NatsSettings,
     PluginSettings,
+    QueryPoolSettings,
     RunnerSettings,
     StorageSettings,
     SyncSettings,
@@ -110,6 +111,10 @@ class Settings:
     @property
     def api(self) -> ApiSettings:
         return self.section(ApiSettings)
+
+    @property
+    def query_pool(self) -> QueryPoolSettings:
+        return self.section(QueryPoolSettings)
 
     @property
     def metrics(self) -> MetricsSettings:

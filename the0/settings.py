@@ -314,6 +314,32 @@ class ApiSettings:
     )
 
 
+@section("query_pool")
+class QueryPoolSettings:
+    min_waiting: int = setting(
+        0,
+        "Containers of each runtime that wait for a query even when nobody asks.",
+        minimum=0,
+        maximum=64,
+    )
+    max_waiting: int = setting(
+        4,
+        "Most containers of a runtime that wait for a query; 0 starts one for each query.",
+        minimum=0,
+        maximum=64,
+    )
+    idle_sec: float = setting(
+        900.0,
+        "How long the busiest moment decides how many containers wait.",
+        parse=seconds,
+        minimum=1,
+        maximum=86400,
+    )
+    at_once: int = setting(
+        8, "Containers that answer queries at the same time.", minimum=1, maximum=256
+    )
+
+
 @section("metrics")
 class MetricsSettings:
     host: str = setting(
@@ -341,6 +367,7 @@ CORE_SECTIONS: tuple[type, ...] = (
     ArchiveSettings,
     EgressSettings,
     ApiSettings,
+    QueryPoolSettings,
     MetricsSettings,
 )
 

@@ -52,6 +52,11 @@ class StateDir:
         return self.root / "gateway.lock"
 
     @property
+    def query_lock(self) -> Path:
+        """Held by the process that has the containers of queries."""
+        return self.root / "query.lock"
+
+    @property
     def token_file(self) -> Path:
         return self.root / "api.token"
 

@@ -1,0 +1,1 @@
+"""Queries: an answer from any bot, running or not."""
