@@ -146,9 +146,9 @@ class ContainerSpec:
 class Container:
     """A container of this installation as an executor saw it.
 
-    `ref` is the executor's own id; `spec_hash`, `platform_hash` and `launch` come from its
-    labels; `address` (host, for the query port) is known while it runs. One with the purpose
-    QUERY belongs to no bot: its `bot_id` is empty and its `type` says nothing.
+    `ref` is the executor's own id; `spec_hash`, `platform_hash`, `launch` and (of a scheduled bot)
+    `run` come from its labels; `address` (host, for the query port) is known while it runs. One
+    with the purpose QUERY belongs to no bot: its `bot_id` is empty and its `type` says nothing.
     """
 
     ref: str
@@ -157,6 +157,7 @@ class Container:
     type: BotType
     state: ContainerState
     launch: str = ""
+    run: str = ""
     spec_hash: str = ""
     platform_hash: str = ""
     created_at: datetime | None = None
@@ -262,3 +263,110 @@ class RunningBot:
     conditions: Sequence[Condition] = ()
     last_exit: ExitRecord | None = None
     exits: Sequence[ExitRecord] = field(default=())
+
+
+# --- schedules ----------------------------------------------------------------------------------
+
+
+class Concurrency(StrEnum):
+    """What becomes of a slot that is due while an earlier run of the bot goes on: `forbid` skips
+    it, `replace` stops the run first. Two at once are never an option: they share one state."""
+
+    FORBID = "forbid"
+    REPLACE = "replace"
+
+
+class CatchUp(StrEnum):
+    """What becomes of slots that passed while no scheduler was there: `skip` records each as
+    missed, `once` starts the newest of them while its start deadline allows."""
+
+    SKIP = "skip"
+    ONCE = "once"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a bot is due, and how its runs are treated.
+
+    A run starts `jitter` (less than `jitter_sec`, always the same for a bot) after its slot, and
+    not later than `start_deadline_sec` after that; it is stopped after `timeout_sec`. A run that
+    failed or timed out is tried `retries` times more.
+    """
+
+    expression: str
+    timezone: str
+    concurrency: Concurrency
+    catch_up: CatchUp
+    start_deadline_sec: float
+    timeout_sec: float
+    retries: int
+    jitter_sec: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BotSchedule(Bot):
+    """A scheduled bot as its owner wants it. `planned` is the document's `next_execution_time`:
+    the first slot that nobody has claimed yet, None when none was ever planned."""
+
+    schedule: Schedule
+    planned: datetime | None = None
+
+
+class Trigger(StrEnum):
+    """Why there is a run: its slot came, a person asked, or the attempt before it failed."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    RETRY = "retry"
+
+
+class Outcome(StrEnum):
+    """What became of a run. Only the first four have started something; `lost` is a run of which
+    nobody can tell any more how it ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt at one slot of a scheduled bot, from its claim to its end.
+
+    `id` is the bot's `RUN_ID` (see `the0.core.schedule_times.run_id`); `slot` the due time that it
+    is for (for `manual` when it was asked for), `due` when it is to start: the slot and its jitter,
+    or the end of the attempt before and its backoff. `owner` is the scheduler that looks after it
+    and renews `lease_until`. `cancel` says who asked for its end early. `started` is when its
+    container was started, `ended` when that ended, or when it was clear that it would not start.
+    `outcome` is None until then; `reason` says in words why it is what it is, for each one that
+    did not simply succeed. `exit_code` is the bot's (128+n for signal n), `result` its result.json,
+    `host` the machine, `log_tail` the last lines of a run that did not succeed.
+    """
+
+    id: str
+    bot_id: str
+    slot: datetime
+    attempt: int
+    trigger: Trigger
+    due: datetime
+    claimed: datetime
+    owner: str
+    lease_until: datetime | None
+    host: str
+    version: str = ""
+    launch: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    cancel: str = ""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    peak_memory_bytes: int | None = None
+    result: JSON = None
+    conditions: Sequence[Condition] = ()
+    log_tail: Sequence[str] = ()

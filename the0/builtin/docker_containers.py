@@ -181,6 +181,7 @@ def created(ref: str, name: str, spec: ContainerSpec, at: datetime) -> Container
         state=ContainerState.CREATED,
         purpose=spec.purpose,
         launch=spec.launch,
+        run=spec.labels.get(names.RUN, ""),
         spec_hash=spec.labels.get(names.SPEC, ""),
         platform_hash=spec.labels.get(names.PLATFORM, ""),
         created_at=at,
@@ -231,6 +232,7 @@ def _from_labels(labels: Mapping[str, str]) -> dict[str, Any]:
         "bot_id": labels.get(names.BOT_ID, ""),
         "type": BotType.SCHEDULED if scheduled else BotType.REALTIME,
         "launch": labels.get(names.LAUNCH, ""),
+        "run": labels.get(names.RUN, ""),
         "spec_hash": labels.get(names.SPEC, ""),
         "platform_hash": labels.get(names.PLATFORM, ""),
     }

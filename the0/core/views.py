@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from the0.core.tracked import Tracked
-from the0.models import BotType, Condition, ExitRecord, Phase, RunningBot
+from the0.models import BotType, Condition, ExitRecord, Phase, Run, RunningBot
 
 _PLAIN = frozenset({str, int, float, bool, BotType, Phase})
 
@@ -39,6 +39,11 @@ def running_bot(data: Mapping[str, Any]) -> RunningBot:
             "exits": _exits(known),
         }
     )
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """A Run with plain JSON values."""
+    return {name: _plain(getattr(run, name)) for name in _names(Run)}
 
 
 def condition_json(condition: Condition) -> dict[str, Any]:

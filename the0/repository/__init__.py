@@ -10,12 +10,13 @@ from the0.repository.connection import Connection, RawDocument
 from the0.repository.event_rules import EventOutcome
 from the0.repository.installations import Installation, InstallationRecords
 from the0.repository.records import PlatformRecords
+from the0.repository.runs import RunRecords
 from the0.settings import MongoSettings
 
 __all__ = ["EventOutcome", "Installation", "RawDocument", "Repository"]
 
 
-class Repository(BotDocuments, InstallationRecords, PlatformRecords):
+class Repository(BotDocuments, InstallationRecords, PlatformRecords, RunRecords):
     """One connection pool to MongoDB. Nothing is sent before the first call."""
 
     def __init__(self, settings: MongoSettings) -> None:
