@@ -67,6 +67,16 @@ async def test_every_interval_brings_the_log_into_the_store(new_site: MakeSite) 
         await until(lambda: messages(site, "interval") == ["one", "two"])
 
 
+async def test_lines_are_gathered_before_they_cost_the_store_anything(site: Site) -> None:
+    async with site.gateway():
+        bot = site.launch("many")
+        for number in range(100):
+            await threaded(bot.post_logs, number, [b"line %d" % number])
+        assert messages(site, "many") == [], "nothing before an interval is over"
+        await threaded(bot.post, "/v1/status", ENDED)
+        await until(lambda: messages(site, "many") == [f"line {number}" for number in range(100)])
+
+
 async def test_the_end_of_the_gateway_stores_what_it_has(site: Site) -> None:
     async with site.gateway():
         await threaded(site.launch("last").post_logs, 0, [b"last words"])
