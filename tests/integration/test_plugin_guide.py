@@ -43,7 +43,7 @@ def installed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def test_the_guides_plugin_is_listed(installed: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "the0.cli.main", "plugins", "--json"]
+    command = [Path(sys.executable).with_name("the0"), "plugins", "--json"]
     listed = subprocess.run(command, env=installed, check=True, capture_output=True, text=True)
     plugins = json.loads(listed.stdout)["plugins"]
     (shell,) = (plugin for plugin in plugins if plugin["name"] == "runtime-shell")
