@@ -34,7 +34,8 @@ DIGEST = "digest of the test image"
 
 def make(instance: str, installation: str = "mine", **settings: object) -> DockerExecutor:
     sections = {DockerSettings: DockerSettings(**settings)}
-    return DockerExecutor(PluginArgs(instance, installation, Path("/nowhere"), sections))
+    owner = f"{installation}-{instance}"
+    return DockerExecutor(PluginArgs(instance, owner, Path("/nowhere"), sections))
 
 
 @pytest.fixture(scope="session")

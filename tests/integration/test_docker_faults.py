@@ -79,7 +79,7 @@ def make(instance: str, host: str = "", timeout_sec: float = 60.0) -> DockerExec
         DockerSettings: DockerSettings(host=host),
         ExecutorSettings: ExecutorSettings(timeout_sec=timeout_sec),
     }
-    return DockerExecutor(PluginArgs(instance, "mine", Path("/nowhere"), sections))
+    return DockerExecutor(PluginArgs(instance, instance, Path("/nowhere"), sections))
 
 
 @pytest.fixture

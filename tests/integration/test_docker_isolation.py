@@ -74,7 +74,7 @@ def test_image(docker_engine: docker.DockerClient) -> Iterator[str]:
 
 def make(instance: str, *sections: object) -> DockerExecutor:
     settings = {type(section): section for section in (DockerSettings(), *sections)}
-    return DockerExecutor(PluginArgs(instance, "mine", Path("/nowhere"), settings))
+    return DockerExecutor(PluginArgs(instance, instance, Path("/nowhere"), settings))
 
 
 @pytest.fixture

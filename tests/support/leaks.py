@@ -61,9 +61,8 @@ def assert_no_new_tasks(before: set[asyncio.Task[Any]]) -> None:
 
 
 def _names(place: Path) -> set[str]:
-    """But for those of tools, and the folder that pytest makes for the first `tmp_path`."""
-    names = os.listdir(place)
-    return {name for name in names if name not in TOOLS and not name.startswith("pytest-of-")}
+    """But for those of tools."""
+    return set(os.listdir(place)) - TOOLS
 
 
 def left_in_engine(client: docker.DockerClient, instance: str) -> list[str]:
