@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     patch.setenv("TMPDIR", scratch)
     patch.setattr(tempfile, "tempdir", scratch)
-    # pytest's own name for it leaves too little of the 107 bytes that the path of a socket may have.
+    # pytest's own name leaves too little of the 107 bytes that the path of a socket may have.
     if not config.option.basetemp:
         config.option.basetemp = f"{scratch}/t"
         os.mkdir(config.option.basetemp)
