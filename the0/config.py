@@ -32,6 +32,7 @@ from the0.settings import (
     PluginSettings,
     QueryPoolSettings,
     RunnerSettings,
+    SchedulerSettings,
     StorageSettings,
     SyncSettings,
     section_fields,
@@ -91,6 +92,10 @@ class Settings:
     @property
     def runner(self) -> RunnerSettings:
         return self.section(RunnerSettings)
+
+    @property
+    def scheduler(self) -> SchedulerSettings:
+        return self.section(SchedulerSettings)
 
     @property
     def sync(self) -> SyncSettings:

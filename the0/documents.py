@@ -7,7 +7,8 @@ that is wrong, so that one bad document costs only itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from the0.errors import InvalidDocument
 from the0.models import JSON, Bot, BotType, Resources, RestartPolicy
@@ -17,6 +18,7 @@ from the0.values import config_json, read_time, to_bson, to_json
 __all__ = ["config_json", "document_id", "is_enabled", "parse_bot", "to_bson"]
 
 DEFAULT_RUNTIME = "python3.11"
+E = TypeVar("E", bound=StrEnum)
 MAX_STOP_GRACE_SEC = 600.0
 MAX_PATH_BYTES = 1024
 MAX_VARIABLE_BYTES = 128 << 10
@@ -50,14 +52,15 @@ def parse_bot(document: Any, type: BotType, limits: LimitSettings) -> Bot:
     bot_id = document_id(document)
     if bot_id is None:
         raise InvalidDocument(f"A {type} bot's document has no id: `id` must be a text.")
-    reader = _Reader()
+    reader = FieldReader()
     bot = _read(reader, bot_id, type, _plain(document, bot_id), limits)
     if reader.faults:
-        raise InvalidDocument(_refusal(bot_id), reader.faults)
+        raise InvalidDocument(refusal(bot_id), reader.faults)
     return bot
 
 
-def _refusal(bot_id: str) -> str:
+def refusal(bot_id: str) -> str:
+    """What the list of a document's faults begins with."""
     return f"The document of bot {bot_id!r} cannot be understood:"
 
 
@@ -68,11 +71,11 @@ def _plain(document: Mapping[str, Any], bot_id: str) -> dict[str, JSON]:
         updated = read_time(custom.get("updatedAt")) if isinstance(custom, Mapping) else None
         plain = {key: to_json(value, key) for key, value in wanted.items()}
     except InvalidDocument as error:
-        raise InvalidDocument(_refusal(bot_id), [error.message]) from None
+        raise InvalidDocument(refusal(bot_id), [error.message]) from None
     return {**plain, "updated_at": updated}
 
 
-class _Reader:
+class FieldReader:
     """Takes fields out of JSON objects, gathering the faults on the way."""
 
     def __init__(self) -> None:
@@ -118,9 +121,41 @@ class _Reader:
             return None
         return value
 
+    def duration(
+        self, parent: Mapping[str, JSON], path: str, low: float, high: float
+    ) -> float | None:
+        """Seconds, given as a number or as text like `1m30s`; None when absent."""
+        value = parent.get(_last(path))
+        if value is None:
+            return None
+        try:
+            found = seconds(value)
+        except ValueError:
+            found = -1.0
+        if not low <= found <= high:
+            allowed = f"a duration from {low:g} to {high:g} seconds"
+            self.faults.append(_wrong(path, value, allowed))
+            return None
+        return found
+
+    def choice(self, parent: Mapping[str, JSON], path: str, kind: type[E], default: E) -> E:
+        """One of the words of `kind`."""
+        value = parent.get(_last(path))
+        if value is None:
+            return default
+        try:
+            return kind(value)
+        except ValueError:
+            self.faults.append(_wrong(path, value, "one of " + ", ".join(kind)))
+            return default
+
 
 def _read(
-    reader: _Reader, bot_id: str, type: BotType, document: dict[str, JSON], limits: LimitSettings
+    reader: FieldReader,
+    bot_id: str,
+    type: BotType,
+    document: dict[str, JSON],
+    limits: LimitSettings,
 ) -> Bot:
     config = reader.object(document, "config") or {}
     _check_environment(reader, "id", f"BOT_ID={bot_id}")
@@ -138,13 +173,13 @@ def _read(
         code_key=reader.path(custom, "custom.filePath"),
         entrypoints=_entrypoints(reader, about),
         resources=_resources(reader, config, limits),
-        restart=_restart(reader, config),
-        stop_grace_sec=_stop_grace(reader, config),
+        restart=reader.choice(config, "config.restart", RestartPolicy, RestartPolicy.ALWAYS),
+        stop_grace_sec=reader.duration(config, "config.stop_grace_sec", 0, MAX_STOP_GRACE_SEC),
         updated_at=document["updated_at"],
     )
 
 
-def _check_environment(reader: _Reader, path: str, variable: str) -> None:
+def _check_environment(reader: FieldReader, path: str, variable: str) -> None:
     """What a process gets through its environment is bounded by the kernel."""
     size = len(variable.encode()) + 1
     if size > MAX_VARIABLE_BYTES:
@@ -161,7 +196,7 @@ def _name(config: Mapping[str, JSON], about: Mapping[str, JSON], bot_id: str) ->
     return next((name for name in names if isinstance(name, str) and name), bot_id)
 
 
-def _entrypoints(reader: _Reader, about: Mapping[str, JSON] | None) -> dict[str, str]:
+def _entrypoints(reader: FieldReader, about: Mapping[str, JSON] | None) -> dict[str, str]:
     path = "custom.config.entrypoints"
     given = reader.object(about, path)
     found = {"bot": reader.path(given, f"{path}.bot")}
@@ -170,7 +205,7 @@ def _entrypoints(reader: _Reader, about: Mapping[str, JSON] | None) -> dict[str,
     return found
 
 
-def _resources(reader: _Reader, config: Mapping[str, JSON], limits: LimitSettings) -> Resources:
+def _resources(reader: FieldReader, config: Mapping[str, JSON], limits: LimitSettings) -> Resources:
     if config.get("resources") is None:
         return Resources()
     path = "config.resources"
@@ -181,33 +216,6 @@ def _resources(reader: _Reader, config: Mapping[str, JSON], limits: LimitSetting
         pids=reader.number(given, f"{path}.pids", int, 16, limits.max_pids),
         disk_mb=reader.number(given, f"{path}.disk_mb", int, 16, limits.max_disk_mb),
     )
-
-
-def _restart(reader: _Reader, config: Mapping[str, JSON]) -> RestartPolicy:
-    value = config.get("restart")
-    if value is None:
-        return RestartPolicy.ALWAYS
-    try:
-        return RestartPolicy(value)
-    except ValueError:
-        allowed = "one of " + ", ".join(RestartPolicy)
-        reader.faults.append(_wrong("config.restart", value, allowed))
-        return RestartPolicy.ALWAYS
-
-
-def _stop_grace(reader: _Reader, config: Mapping[str, JSON]) -> float | None:
-    value = config.get("stop_grace_sec")
-    if value is None:
-        return None
-    try:
-        grace = seconds(value)
-    except ValueError:
-        grace = -1.0
-    if not 0 <= grace <= MAX_STOP_GRACE_SEC:
-        allowed = f"a duration from 0 to {MAX_STOP_GRACE_SEC:g} seconds"
-        reader.faults.append(_wrong("config.stop_grace_sec", value, allowed))
-        return None
-    return grace
 
 
 def _is_off(switch: Any) -> bool:

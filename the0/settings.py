@@ -7,11 +7,13 @@ their own section in the same way and name it in their class's `settings`.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
+from the0.settings_declaration import (
+    Declaration,
+    section,
+    section_fields,
+    section_name,
+    setting,
+)
 from the0.settings_parsers import (
     absolute_path,
     address,
@@ -25,56 +27,6 @@ from the0.settings_parsers import (
 )
 
 __all__ = ["Declaration", "seconds", "section", "section_fields", "section_name", "setting"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """How one setting is read.
-
-    `env` are the contract's variable names (first wins); `parse` turns what was given into the
-    field's type and raises ValueError saying what is allowed ("must be …"); `minimum` and
-    `maximum` are inclusive bounds; `secret` masks the value wherever it would be shown;
-    `required` means that a host does not start while it is empty.
-    """
-
-    help: str
-    env: Sequence[str] = ()
-    parse: Callable[[Any], Any] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: Sequence[str] = ()
-    secret: bool = False
-    required: bool = False
-
-
-def setting(default: T, help: str, **options: Any) -> T:
-    """A field of a settings section with its default, meaning and :class:`Declaration` options."""
-    declaration = Declaration(help=help, **options)
-    field: T = dataclasses.field(default=default, metadata={"setting": declaration})
-    return field
-
-
-def section(name: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: makes a frozen dataclass the settings section `name` (its TOML table)."""
-
-    def mark(cls: type[T]) -> type[T]:
-        frozen: type[T] = dataclass(frozen=True)(cls)
-        frozen.__section__ = name  # type: ignore[attr-defined]
-        return frozen
-
-    return mark
-
-
-def section_name(cls: type) -> Any:
-    """The TOML table of a section, empty for the general settings; None when it is no section."""
-    return getattr(cls, "__section__", None)
-
-
-def section_fields(cls: type) -> dict[str, Declaration]:
-    """A section's settings by name, in their order."""
-    return {field.name: field.metadata["setting"] for field in dataclasses.fields(cls)}
 
 
 @section("")
@@ -314,6 +266,75 @@ class ApiSettings:
     )
 
 
+@section("scheduler")
+class SchedulerSettings:
+    plugin: str = setting("cron", "Name of the scheduler plugin, which says when bots are due.")
+    concurrency: str = setting(
+        "forbid",
+        "What a slot does while an earlier run of its bot goes on: it is skipped, or ends that.",
+        choices=("forbid", "replace"),
+    )
+    catch_up: str = setting(
+        "skip",
+        "Slots that passed while no scheduler was there: all skipped, or the newest started once.",
+        choices=("skip", "once"),
+    )
+    start_deadline_sec: float = setting(
+        300.0,
+        "How long after it was due a run may still be started.",
+        parse=seconds,
+        minimum=1,
+        maximum=86400,
+    )
+    timeout_sec: float = setting(
+        86400.0,
+        "How long a run may take before it is stopped.",
+        parse=seconds,
+        minimum=1,
+        maximum=2592000,
+    )
+    retries: int = setting(
+        0, "Further attempts at a run that failed or timed out.", minimum=0, maximum=100
+    )
+    jitter_sec: float = setting(
+        0.0,
+        "Runs start up to this long after their slot, each bot always at the same moment.",
+        parse=seconds,
+        minimum=0,
+        maximum=86400,
+    )
+    retry_initial_sec: float = setting(
+        10.0,
+        "Delay before the second attempt; doubles each time.",
+        parse=seconds,
+        minimum=0.1,
+        maximum=3600,
+    )
+    retry_max_sec: float = setting(
+        600.0, "Longest delay between two attempts.", parse=seconds, minimum=1, maximum=86400
+    )
+    starts_at_once: int = setting(
+        4, "Container starts of one scheduler in flight.", minimum=1, maximum=64
+    )
+    reread_interval_sec: float = setting(
+        10.0, "Time between two reads of all schedules.", parse=seconds, minimum=1, maximum=3600
+    )
+    lease_sec: float = setting(
+        15.0,
+        "A scheduler that does not renew for this long loses its runs to another.",
+        parse=seconds,
+        minimum=1,
+        maximum=600,
+    )
+    warn_after_failures: int = setting(
+        3, "A warning event follows so many failures of a bot in a row.", minimum=1, maximum=1000
+    )
+    runs_kept: int = setting(200, "Records of runs kept per bot.", minimum=1, maximum=100000)
+    runs_kept_days: int = setting(
+        90, "Days that records of runs are kept.", minimum=1, maximum=3650
+    )
+
+
 @section("query_pool")
 class QueryPoolSettings:
     min_waiting: int = setting(
@@ -362,6 +383,7 @@ CORE_SECTIONS: tuple[type, ...] = (
     ExecutorSettings,
     LimitSettings,
     RunnerSettings,
+    SchedulerSettings,
     SyncSettings,
     LogSettings,
     ArchiveSettings,

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from the0.settings import LimitSettings, RunnerSettings, SyncSettings, section_name
+from the0.settings import (
+    LimitSettings,
+    RunnerSettings,
+    SchedulerSettings,
+    SyncSettings,
+    section_name,
+)
 
 _NOT_ABOVE = (
     (LimitSettings, "memory_mb", "max_memory_mb"),
@@ -13,6 +19,7 @@ _NOT_ABOVE = (
     (LimitSettings, "pids", "max_pids"),
     (LimitSettings, "disk_mb", "max_disk_mb"),
     (RunnerSettings, "backoff_initial_sec", "backoff_max_sec"),
+    (SchedulerSettings, "retry_initial_sec", "retry_max_sec"),
     (SyncSettings, "min_interval_sec", "interval_sec"),
     (SyncSettings, "max_file_mb", "max_state_mb"),
 )

@@ -46,6 +46,7 @@ CEILINGS = {
     "limits": {"max_memory_mb": 10**6, "max_cpus": 64.0, "max_pids": 10**6, "max_disk_mb": 10**6},
     "sync": {"interval_sec": 3600.0, "max_state_mb": 10**6},
     "runner": {"backoff_max_sec": 86400.0},
+    "scheduler": {"retry_max_sec": 86400.0},
 }
 
 
