@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,17 @@ class Den:
     def lines(self, bot_id: str) -> list[str]:
         """Every line of a bot that reached the host."""
         return spooled_lines(self.site, bot_id)
+
+    def stored_files(self, bot_id: str) -> dict[str, tuple[bytes, bytes]]:
+        """Name -> type and content of everything but folders in a bot's stored state."""
+        body = self.site.store.get_object("bot-state", f"{bot_id}/state.tar.gz").read()
+        with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+            members = [one for one in archive if not one.isdir()]
+            files = {one.name: (one, archive.extractfile(one)) for one in members}
+            return {
+                name.removeprefix("./"): (one.type, file.read() if file else b"")
+                for name, (one, file) in files.items()
+            }
 
     def volume(self, bot_id: str, kind: str) -> Path:
         """Where a volume of a bot lies on the host's disk."""

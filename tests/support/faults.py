@@ -10,17 +10,25 @@ import re
 import signal
 import tarfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import docker
+import pytest
 from minio.error import S3Error
 
 from tests.support.runner import Installation, eventually
+from tests.support.soak import scaled
 from the0.storage.log_spool import bot_directory
 from the0.testing.servers import Server
+
+OUTAGE_SEC = scaled(8.0, 60.0)
+
+both_ways = pytest.mark.parametrize("how", ["frozen", "killed"])
+"""What may happen to a server; see :func:`take_away`."""
 
 LIFE = frozenset({"create", "start", "die", "destroy"})
 
@@ -187,6 +195,12 @@ def whole_log(site: Installation, bot_id: str) -> list[str]:
     """The stored messages of a ledger that was stopped; none before its last word is stored."""
     lines = stored_lines(site, bot_id)
     return lines if any(line.startswith("last ") for line in lines) else []
+
+
+def sit_out(since: float) -> None:
+    """An outage that began at `since` (:func:`time.monotonic`) lasts its full time, whatever was
+    looked at meanwhile."""
+    time.sleep(max(0.0, since + OUTAGE_SEC - time.monotonic()))
 
 
 def take_away(server: Server, how: str) -> None:
