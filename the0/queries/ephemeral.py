@@ -69,6 +69,7 @@ class EphemeralQueries:
         self._turns = asyncio.Semaphore(site.settings.query_pool.at_once)
         self._keeper: Keeper | None = None
         self._waiting_for = "nothing asked yet"
+        self.serving = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve :meth:`ask` until `stop`; then no container is left."""
@@ -76,10 +77,12 @@ class EphemeralQueries:
             if keeper is None:
                 return
             self._keeper = keeper
+            self.serving.set()
             try:
                 await keeper.run(stop)
             finally:
                 self._keeper = None
+                self.serving.clear()
                 self._watch.close()
 
     async def ask(self, bot: Bot, query: Query, deadline: float) -> Answer:
