@@ -71,17 +71,21 @@ def offset(zone: ZoneInfo, at: datetime) -> timedelta:
 
 
 def as_cronsim(expression: str) -> str:
-    """`expression` in the dialect of cronsim, which reads three things otherwise.
+    """`expression` in the dialect of cronsim, which reads some things otherwise.
 
-    To it `*/2` leaves a day unrestricted (Debian's cron), to us it restricts it (crontab(5), and
-    what the bots were written for); `5/2` in weekdays reaches to the 7 that is Sunday again; and
-    `5-5/2` means `5/2`.
+    To it a day is unrestricted where its field begins with `*`, `*/2` too (Debian's cron); to us
+    where it has a `*` (crontab(5), and what the bots were written for). `5/2` in weekdays reaches
+    to the 7 that is Sunday again, and `5-5/2` means `5/2`.
     """
     *head, day, month, weekday = re.sub(r"\b(\d+)-\1/\d+", r"\1", expression).split()
-    day = re.sub(r"\*/(?!1\b)", "1-31/", day)
-    weekday = re.sub(r"\*/(?!1\b)", "0-6/", weekday)
     weekday = re.sub(r"(?<![-\d])(\d)/(\d+)", _listed, weekday)
-    return " ".join([*head, day, month, weekday])
+    return " ".join([*head, _days(day, "1-31"), month, _days(weekday, "0-6")])
+
+
+def _days(field: str, all_days: str) -> str:
+    if {"*", "*/1"}.intersection(field.split(",")):
+        return "*"
+    return field.replace("*", all_days)
 
 
 def _listed(found: re.Match[str]) -> str:
