@@ -59,6 +59,14 @@ def read_layers(
     return layers
 
 
+def without_settings(environ: Mapping[str, str], sections: Iterable[type]) -> dict[str, str]:
+    """`environ` without the variables that set anything of `sections`."""
+    contract = {v for cls in sections for one in section_fields(cls).values() for v in one.env}
+    return {
+        name: text for name, text in environ.items() if not (_is_prefixed(name) or name in contract)
+    }
+
+
 def _read_file(layers: Layers, path: Path) -> None:
     try:
         path.read_bytes()
@@ -93,9 +101,13 @@ def _dynaconf(path: Path) -> dict[str, Any]:
 
 def _read_prefixed(layers: Layers, environ: Mapping[str, str]) -> None:
     for variable, text in environ.items():
-        if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
+        if _is_prefixed(variable):
             table, _, name = variable.removeprefix(PREFIX).lower().rpartition("__")
             layers.values[table, name] = Given(text, f"environment variable {variable}")
+
+
+def _is_prefixed(variable: str) -> bool:
+    return variable.startswith(PREFIX) and variable not in OTHER_VARIABLES
 
 
 def _read_contract_names(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -36,11 +37,29 @@ def test_state_and_logs_outlive_a_stop_and_nothing_else_does(
     assert counts == list(range(1, len(counts) + 1))
 
 
-def test_a_second_start_changes_nothing(bare_site: Site) -> None:
+def test_a_second_start_changes_nothing_and_tells_what_would_be_otherwise(bare_site: Site) -> None:
     bare_site.the0("local", "start")
     before = bare_site.pids()
-    bare_site.the0("local", "start")
+    assert "other settings" not in bare_site.run("local", "start").stderr
+    changed = replace(bare_site, extra={"BOT_MEMORY_LIMIT_MB": "256"})
+    assert "other settings than those of now: limits.memory_mb" in (
+        changed.run("local", "start").stderr
+    )
     assert bare_site.pids() == before
+
+
+def test_it_is_stopped_as_it_was_started_whatever_the_environment_says_now(
+    docker_engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    with (
+        mongo_server(tmp_path / "mongo") as mongo,
+        new_site(docker_engine, {"MONGO_URI": mongo.url}) as site,
+    ):
+        site.the0("local", "start")
+        counting(site, "plain", "p", tmp_path)
+        elsewhere = replace(site, extra={"MONGO_URI": "mongodb://127.0.0.1:1"})
+        stopped = elsewhere.json("local", "stop")
+        assert (stopped["bots"], stopped["kept"]) == (1, {})
 
 
 def test_no_bot_notices_that_the_host_was_killed(bare_site: Site, tmp_path: Path) -> None:

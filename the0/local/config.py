@@ -62,7 +62,7 @@ def load_or_create(path: Path, instance: str) -> LocalConfig:
     remembered, or the file is broken.
     """
     if not path.exists():
-        return _remember(path, _generate(instance))
+        return remember(path, _generate(instance))
     config = load(path)
     if config.instance != instance:
         raise InvalidInput(
@@ -72,11 +72,10 @@ def load_or_create(path: Path, instance: str) -> LocalConfig:
     return config
 
 
-def with_own_api(path: Path, config: LocalConfig, own: ApiSettings) -> LocalConfig:
-    """`config` with the port and the token that the user's `own` settings name for the control
-    API, remembered in `path`: the host reads the same settings and would listen there anyway."""
+def with_own_api(config: LocalConfig, own: ApiSettings) -> LocalConfig:
+    """`config` with the port and the token that the user's `own` settings name for the API."""
     port = own.port if own.port != ApiSettings().port else config.api_port
-    return _remember(path, replace(config, api_port=port, api_token=own.token or config.api_token))
+    return replace(config, api_port=port, api_token=own.token or config.api_token)
 
 
 def load(path: Path) -> LocalConfig:
@@ -92,7 +91,8 @@ def load(path: Path) -> LocalConfig:
         ) from error
 
 
-def _remember(path: Path, config: LocalConfig) -> LocalConfig:
+def remember(path: Path, config: LocalConfig) -> LocalConfig:
+    """Write it to `path`, readable by its owner alone."""
     write_atomic(path, json.dumps(asdict(config), indent=2).encode())
     return config
 

@@ -100,12 +100,7 @@ def _host(paths: LocalPaths, config: LocalConfig) -> ProcessSpec:
         [program("the0-host"), "--role", "all", "--settings", str(paths.settings)],
         lambda: _listens(config.api_port),
         HOST_GRACE_SEC,
-        # The supervisor's environment is that of the first start; a later one may say otherwise.
-        {
-            "PYTHONUNBUFFERED": "1",
-            "THE0_API__PORT": str(config.api_port),
-            "THE0_API__TOKEN": config.api_token,
-        },
+        {"PYTHONUNBUFFERED": "1"},
         # Asked to end it would stop all bots; killed it leaves them to the next one.
         orphaned="KILL",
     )

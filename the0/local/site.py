@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,8 +31,9 @@ class Site:
     plugins: PluginManager
 
     @classmethod
-    def load(cls, paths: LocalPaths, environ: Mapping[str, str] = os.environ) -> Site:
-        settings, plugins = bootstrap([paths.settings], environ)
+    def load(cls, paths: LocalPaths) -> Site:
+        # The file holds every setting; variables of whoever asks now are not those of the host.
+        settings, plugins = bootstrap([paths.settings], {})
         return cls(paths, settings, plugins)
 
     @contextmanager

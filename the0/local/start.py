@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from the0.config import bootstrap
 from the0.core.images import ensure_images
@@ -17,12 +18,19 @@ from the0.local import config as local_config
 from the0.local import supervision
 from the0.local.client import Client, write_client
 from the0.local.config import LocalConfig, is_free
-from the0.local.host_settings import embedded, instance_of, write_settings
+from the0.local.host_settings import (
+    differences,
+    embedded,
+    instance_of,
+    tables,
+    write_settings,
+)
 from the0.local.paths import LocalPaths
 from the0.local.processes import HOST
 from the0.local.provision import provision_mongo, provision_nats
 from the0.local.site import Site, alone, remember_installation
 from the0.plugin.interfaces import Progress
+from the0.settings_sources import without_settings
 
 READY_TIMEOUT_SEC = 60.0
 READY_POLL_SEC = 0.2
@@ -31,34 +39,47 @@ READY_POLL_SEC = 0.2
 def start(progress: Progress, environ: Mapping[str, str] = os.environ) -> Client:
     """Bring up the embedded servers, the images and the host; returns where its API is.
 
-    What runs already stays as it is; the host is restarted when its settings changed. Raises
-    The0Error; whatever this very call started is stopped again then.
+    What runs already stays as it is, with its settings; those that are otherwise now are told.
+    Raises The0Error; whatever this very call started is stopped again then.
     """
     paths = LocalPaths.of(environ)
     with alone(paths):
-        given, plugins = bootstrap(environ=environ)
-        config = local_config.load_or_create(
-            paths.config, instance_of(given, _remembered_instance(paths))
-        )
-        config = local_config.with_own_api(paths.config, config, given.api)
-        servers = embedded(given, plugins)
-        changed = write_settings(paths, config, servers)
-        site = Site.load(paths, environ)
+        config, servers = _settle(paths, progress, environ)
+        site = Site.load(paths)
         with site.executor() as executor:
             progress.step(f"Container engine {executor.info().version} answers")
+        apart = without_settings(environ, site.settings.sections)
+        starting = _Starting(paths, config, servers, apart, progress)
         with _stopped_on_failure(paths):
-            _start_servers(paths, config, list(servers), changed, progress)
+            starting.servers_first()
             with site.executor() as executor:
                 ensure_images(executor, site.runtimes(), progress)
                 remember_installation(paths, site.claim(executor.info().id))
-            _start_host(paths, config, [*servers, HOST], progress)
+            starting.host()
         client = Client(config.api_url, config.api_token)
         write_client(paths, client)
         return client
 
 
-def _remembered_instance(paths: LocalPaths) -> str | None:
-    return local_config.load(paths.config).instance if paths.config.exists() else None
+def _settle(
+    paths: LocalPaths, progress: Progress, environ: Mapping[str, str]
+) -> tuple[LocalConfig, Sequence[str]]:
+    """What to run, and the embedded servers it takes; written down unless a host runs."""
+    given, plugins = bootstrap(environ=environ)
+    remembered = local_config.load(paths.config).instance if paths.config.exists() else None
+    config = local_config.load_or_create(paths.config, instance_of(given, remembered))
+    own = local_config.with_own_api(config, given.api)
+    servers = embedded(given, plugins)
+    wanted = tables(given, paths, own, servers)
+    if supervision.look(paths).runs(HOST):
+        if names := differences(paths, wanted):
+            progress.step(
+                f"It runs with other settings than those of now: {', '.join(names)}. To have "
+                "these take effect: the0 local stop, then the0 local start"
+            )
+        return config, supervision.wanted_servers(paths)
+    write_settings(paths, wanted)
+    return local_config.remember(paths.config, own), servers
 
 
 @contextmanager
@@ -73,22 +94,37 @@ def _stopped_on_failure(paths: LocalPaths) -> Iterator[None]:
         raise
 
 
-def _start_servers(
-    paths: LocalPaths, config: LocalConfig, servers: list[str], changed: bool, progress: Progress
-) -> None:
-    """Have the embedded servers running; a host that runs with the same settings stays."""
-    seen = supervision.look(paths)
-    keep_host = seen.runs(HOST) and not changed
-    if "mongo" in servers and not seen.runs("mongo"):
-        provision_mongo(paths, config, progress)
-    wanted = [*servers, HOST] if keep_host else servers
-    _refuse_taken_ports(config, [name for name in [*servers, HOST] if not seen.runs(name)])
-    if not seen.is_ready(wanted):
-        progress.step(f"Starting {', '.join(servers) or 'the supervisor'}")
-        supervision.want(paths, wanted)
-        supervision.await_wanted(paths, wanted)
-    if "nats" in servers:
-        asyncio.run(provision_nats(config))
+@dataclass(frozen=True)
+class _Starting:
+    """What is to run, and the environment of the supervisor that runs it."""
+
+    paths: LocalPaths
+    config: LocalConfig
+    servers: Sequence[str]
+    environ: Mapping[str, str]
+    progress: Progress
+
+    def servers_first(self) -> None:
+        """Have the embedded servers running; a host that runs stays."""
+        servers, seen = self.servers, supervision.look(self.paths)
+        if "mongo" in servers and not seen.runs("mongo"):
+            provision_mongo(self.paths, self.config, self.progress)
+        _refuse_taken_ports(self.config, [one for one in (*servers, HOST) if not seen.runs(one)])
+        wanted = [*servers, HOST] if seen.runs(HOST) else servers
+        self._have(wanted, ", ".join(servers) or "the supervisor")
+        if "nats" in servers:
+            asyncio.run(provision_nats(self.config))
+
+    def host(self) -> None:
+        """Have the host running too, and all it depends on answering it."""
+        self._have([*self.servers, HOST], "the host")
+        _await_readiness(self.config, self.paths)
+
+    def _have(self, wanted: Sequence[str], what: str) -> None:
+        if not supervision.look(self.paths).is_ready(wanted):
+            self.progress.step(f"Starting {what}")
+            supervision.want(self.paths, wanted, self.environ)
+            supervision.await_wanted(self.paths, wanted)
 
 
 def _refuse_taken_ports(config: LocalConfig, names: Sequence[str]) -> None:
@@ -100,16 +136,6 @@ def _refuse_taken_ports(config: LocalConfig, names: Sequence[str]) -> None:
                 f"Port {port} of 127.0.0.1, which {name} used from the first start on, is taken by "
                 f"another program (`ss -tlnp sport = :{port}`). End that program."
             )
-
-
-def _start_host(
-    paths: LocalPaths, config: LocalConfig, wanted: list[str], progress: Progress
-) -> None:
-    if not supervision.look(paths).is_ready(wanted):
-        progress.step("Starting the host")
-        supervision.want(paths, wanted)
-        supervision.await_wanted(paths, wanted)
-    _await_readiness(config, paths)
 
 
 def _await_readiness(config: LocalConfig, paths: LocalPaths) -> None:

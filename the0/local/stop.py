@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from the0.config import bootstrap
 from the0.errors import The0Error
 from the0.local import supervision
-from the0.local.host_settings import embedded
 from the0.local.paths import LocalPaths
 from the0.local.processes import HOST
 from the0.local.site import Site, alone, remembered_installation
 from the0.models import Container, ContainerState
 from the0.plugin.interfaces import Executor, Progress
+from the0.settings_sources import without_settings
 
 LEFTOVER_STOP_SEC = 60.0
 ALIVE = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING)
@@ -45,11 +44,11 @@ def stop(progress: Progress, environ: Mapping[str, str] = os.environ) -> Stopped
     if not paths.settings.exists():
         return Stopped(0, data)
     with alone(paths):
-        site = Site.load(paths, environ)
+        site = Site.load(paths)
         installation = remembered_installation(paths)
         if installation:
             with site.executor(installation) as executor:
-                stopping = _Stopping(site, executor, installation, progress, environ)
+                stopping = _Stopping(site, executor, installation, progress)
                 stopped = stopping.run()
         else:
             stopped = Stopped(0, data)
@@ -66,7 +65,6 @@ class _Stopping:
     executor: Executor
     installation: str
     progress: Progress
-    environ: Mapping[str, str]
 
     def run(self) -> Stopped:
         containers = self.executor.list()
@@ -82,9 +80,8 @@ class _Stopping:
     def _stop_bots(self, alive: int) -> None:
         """The host stops its bots as it ends, with the gateway still there for their state. Bots
         that run without a host get one for that."""
-        given, _ = bootstrap(environ=self.environ)
-        servers = list(embedded(given, self.site.plugins))
         paths = self.site.paths
+        servers = supervision.wanted_servers(paths)
         if alive and not supervision.look(paths).runs(HOST):
             self.progress.step(f"Starting the host, so that it can stop {_bots(alive)}")
             self._have([*servers, HOST])
@@ -94,7 +91,8 @@ class _Stopping:
             self._remove(container)
 
     def _have(self, names: Sequence[str]) -> None:
-        supervision.want(self.site.paths, names)
+        environ = without_settings(os.environ, self.site.settings.sections)
+        supervision.want(self.site.paths, names, environ)
         supervision.await_wanted(self.site.paths, names, supervision.STOP_TIMEOUT_SEC)
 
     def _remove(self, container: Container) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from the0.errors import The0Error, Unavailable
 from the0.files import write_atomic
 from the0.local.paths import LocalPaths
-from the0.local.processes import ORDER
+from the0.local.processes import ORDER, SERVERS
 from the0.local.ward import WardState, WardStatus
 
 T = TypeVar("T")
@@ -62,15 +62,22 @@ def look(paths: LocalPaths) -> Supervision:
     return Supervision(pid, {status.name: status for status in statuses})
 
 
-def want(paths: LocalPaths, names: Sequence[str]) -> None:
-    """Have exactly `names` running; starts the supervisor when there is none. Does not wait."""
+def want(paths: LocalPaths, names: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
+    """Have exactly `names` running; starts the supervisor, in `environ`, when there is none. Does
+    not wait."""
     ordered = [name for name in ORDER if name in names]
     write_atomic(paths.wanted, json.dumps(ordered).encode())
     pid = _holder(paths)
     if pid is None:
-        _spawn(paths)
+        _spawn(paths, environ)
     else:
         os.kill(pid, signal.SIGHUP)
+
+
+def wanted_servers(paths: LocalPaths) -> Sequence[str]:
+    """The servers that were last wanted; none before the first start came so far."""
+    names = json.loads(paths.wanted.read_text()) if paths.wanted.exists() else []
+    return [name for name in names if name in SERVERS]
 
 
 def await_wanted(
@@ -125,7 +132,7 @@ def _holder(paths: LocalPaths) -> int | None:
         return None
 
 
-def _spawn(paths: LocalPaths) -> None:
+def _spawn(paths: LocalPaths, environ: Mapping[str, str]) -> None:
     with paths.log("supervisor").open("ab") as log:
         # A grandchild in a session of its own: nobody's terminal, and nobody's zombie.
         subprocess.run(
@@ -133,6 +140,8 @@ def _spawn(paths: LocalPaths) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=dict(environ),
+            cwd="/",  # no ./settings.toml of whoever starts it, and no folder kept in use
             check=True,
         )
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from the0.errors import InvalidInput
-from the0.local.config import choose_ports, load, load_or_create, with_own_api
+from the0.local.config import choose_ports, load, load_or_create, remember, with_own_api
 from the0.settings import ApiSettings
 
 
@@ -34,9 +34,10 @@ def test_the_known_api_port_is_taken_only_when_it_is_free() -> None:
 def test_the_users_own_port_and_token_of_the_api_win_and_are_remembered(tmp_path: Path) -> None:
     path = tmp_path / "local.json"
     made = load_or_create(path, "demo")
-    assert with_own_api(path, made, ApiSettings()) == made
-    own = with_own_api(path, made, ApiSettings(port=9500, token="mine"))
+    assert with_own_api(made, ApiSettings()) == made
+    own = with_own_api(made, ApiSettings(port=9500, token="mine"))
     assert (own.api_port, own.api_token) == (9500, "mine")
+    remember(path, own)
     assert load(path) == own
 
 

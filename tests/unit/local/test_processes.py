@@ -1,19 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 from the0.config import bootstrap
-from the0.local.config import load_or_create, with_own_api
-from the0.local.paths import LocalPaths
-from the0.local.processes import HOST, process_spec
-from the0.settings import ApiSettings
+from the0.settings_sources import without_settings
 
 
-def test_the_host_listens_where_the_last_start_said_not_the_first(tmp_path: Path) -> None:
-    paths = LocalPaths(tmp_path)
-    paths.make()
-    made = load_or_create(paths.config, "demo")
-    config = with_own_api(paths.config, made, ApiSettings(port=9500, token="new"))
-    of_first_start = {"THE0_API__PORT": "9400", "THE0_API__TOKEN": "old"}
-    settings, _ = bootstrap([], {**of_first_start, **process_spec(HOST, paths, config).env})
-    assert (settings.api.port, settings.api.token) == (9500, "new")
+def test_what_the_supervisor_passes_on_sets_nothing() -> None:
+    variables = {"THE0_API__PORT": "9400", "MINIO_SSL": "1", "BOT_MEMORY_LIMIT_MB": "99"}
+    others = {"PATH": "/bin", "THE0_LOCAL_DIR": "/x", "DOCKER_HOST": "unix:///d.sock"}
+    settings, _ = bootstrap(environ=variables)
+    assert settings.api.port == 9400
+    assert without_settings({**variables, **others}, settings.sections) == others
