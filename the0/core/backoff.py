@@ -31,7 +31,7 @@ class Backoff:
         Up to a fifth shorter than the plain exponential, so that bots that died together do not
         all come back in the same instant.
         """
-        return self._plain(crashes) * (1 - 0.2 * _fraction(f"{bot_id}\0{crashes}"))
+        return self._plain(crashes) * (1 - 0.2 * fraction(f"{bot_id}\0{crashes}"))
 
     def exhausted(self, crashes: int) -> bool:
         """Whether the delay has grown as long as it gets: the bot is shown as `failed`."""
@@ -46,7 +46,7 @@ class Backoff:
         return min(self.initial * 2.0**doublings, self.longest)
 
 
-def _fraction(text: str) -> float:
+def fraction(text: str) -> float:
     """A number in [0, 1) that looks random and is the same for the same text."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4]) / 2**32

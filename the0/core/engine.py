@@ -1,4 +1,4 @@
-"""The engine as the runner's lanes use it: blocking calls in threads, one look shared by all."""
+"""The engine as runner and scheduler use it: blocking calls in threads, one look shared by all."""
 
 from __future__ import annotations
 
@@ -40,11 +40,15 @@ class Engine:
     """An executor behind thread pools of its own.
 
     Stops have threads of their own, so that slow ones never keep a start waiting. `outage` is the
-    last time without an answer that may have ended containers; `answers` how it stands now.
+    last time without an answer that may have ended containers; `fault` how it stands now. Only
+    containers of bots of `type` are looked at: those of others are the business of others.
     """
 
-    def __init__(self, executor: Executor, timeout_sec: float) -> None:
+    def __init__(
+        self, executor: Executor, timeout_sec: float, type: BotType = BotType.REALTIME
+    ) -> None:
         self.executor = executor
+        self._type = type
         self.outage: Outage | None = None
         self.fault = ""
         self._calls = BlockingPool("The container engine", CALLS_AT_ONCE, timeout_sec, 4096)
@@ -66,7 +70,7 @@ class Engine:
         await self._stops.call_within(within, self.executor.stop, ref, timeout_sec)
 
     async def look(self) -> Look | Unseen:
-        """All realtime bots' containers by bot id, as they are now or later.
+        """All containers of this type of bots by bot id, as they are now or later.
 
         Whoever asks while a look is under way shares the next one, so that what comes back was
         never read before the question; UNKNOWN when the engine gives no (complete) answer.
@@ -112,7 +116,7 @@ class Engine:
             self._died &= {one.ref for one in containers}
         found: defaultdict[str, list[Container]] = defaultdict(list)
         for one in containers:
-            if one.type is BotType.REALTIME and one.purpose is Purpose.BOT:
+            if one.type is self._type and one.purpose is Purpose.BOT:
                 found[one.bot_id].append(one)
         return found
 

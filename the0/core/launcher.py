@@ -30,7 +30,8 @@ FLUSH_SEC = 500.0
 too short for would never be stored in as short a time. Less than `plan.FLUSH_MAX`."""
 MIB = 1 << 20
 
-SPEC_LABEL, PLATFORM_LABEL, LAUNCH_LABEL = "the0.spec", "the0.platform", "the0.launch"
+SPEC_LABEL, PLATFORM_LABEL = "the0.spec", "the0.platform"
+LAUNCH_LABEL, RUN_LABEL = "the0.launch", "the0.run"
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,23 @@ class Launcher:
         return "v1:" + canonical_hash([image.identity, self._defaults])
 
     def prepare(
-        self, bot: Bot, plan: ProcessPlan, image: Image, state_keep: str | None = None
+        self,
+        bot: Bot,
+        plan: ProcessPlan,
+        image: Image,
+        state_keep: str | None = None,
+        run_id: str | None = None,
     ) -> Prepared:
-        """A launch of `bot`. `state_keep` hands on a person's answer to a StateConflict."""
+        """A launch of `bot`. `state_keep` hands on a person's answer to a StateConflict, `run_id`
+        says which run of a scheduled bot it is."""
         grace = self._grace(bot)
-        document = {**self._document(bot, plan), "state": {"keep": state_keep}}
-        launch, token = self._launch(bot.id, "realtime", bot.code_key, document)
+        kept = {"state": {"keep": state_keep}, "run_id": run_id}
+        kind: LaunchKind = "realtime" if bot.type is BotType.REALTIME else "scheduled"
+        launch, token = self._launch(
+            bot.id, kind, bot.code_key, {**self._document(bot, plan), **kept}
+        )
         main = bot.entrypoints["bot"]
-        purpose = _Purpose(bot.type, main, bot.spec_hash, bot.resources, grace)
+        purpose = _Purpose(bot.type, main, bot.spec_hash, bot.resources, grace, run_id)
         return Prepared(launch, self._spec(launch, token, image, purpose))
 
     def prepare_flush(
@@ -165,6 +175,8 @@ class Launcher:
             PLATFORM_LABEL: self.platform_hash(image),
             LAUNCH_LABEL: launch.launch,
         }
+        if purpose.run_id is not None:
+            labels[RUN_LABEL] = purpose.run_id
         return ContainerSpec(
             bot_id=launch.bot_id,
             type=purpose.type,
@@ -188,6 +200,7 @@ class _Purpose:
     spec_hash: str
     resources: Resources
     grace_sec: float
+    run_id: str | None = None
 
 
 def _commands(plan: ProcessPlan) -> dict[str, list[str]]:

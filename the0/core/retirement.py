@@ -83,11 +83,11 @@ class Retirement:
         await self._at.repository.clear_state_choice(self._at.installation, bot_id)
 
     async def sweep_launches(self, in_use: Collection[str], busy: Collection[str]) -> None:
-        """Take the rights of launches that have no container (any more). Those of queries are the
-        business of who answers queries."""
+        """Take the rights of launches that have no container (any more). Those of queries and of
+        scheduled runs are the business of who makes them."""
         at, now = self._at, datetime.now(UTC)
         for launch in await at.files.call(at.launches.all):
-            old = now - launch.created > LAUNCH_KEPT and launch.kind != "query"
+            old = now - launch.created > LAUNCH_KEPT and launch.kind in ("realtime", "flush")
             if old and launch.launch not in in_use and launch.bot_id not in busy:
                 await at.files.call(at.launches.remove, launch.launch)
 
