@@ -73,7 +73,11 @@ class FakeGateway:
         """The text of all records of these streams (of all but the agent's, without any)."""
         wanted = streams or ("stdout", "stderr")
         with self._lock:
-            return [raw.decode() for *_, stream, raw, _ in self.records if stream in wanted]
+            return [
+                raw.decode(errors="replace")
+                for *_, stream, raw, _ in self.records
+                if stream in wanted
+            ]
 
     def conditions(self) -> dict[str, dict[str, Any]]:
         """The conditions that hold by the last report."""
