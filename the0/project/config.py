@@ -45,17 +45,23 @@ class BotConfig:
     files: tuple[str, ...]
 
 
-def read_config(read: FileReader, *, built: bool = True) -> BotConfig:
-    """`built` false: entrypoints may be missing yet, because a build could make them.
+def read_config(read: FileReader) -> BotConfig:
+    """Raises InvalidInput with every fault, each naming file and key."""
+    config, faults = examine_config(read, built=True)
+    if faults:
+        raise InvalidInput(f"{CONFIG_FILE} or a file it names is not right", faults)
+    return config
 
-    Raises InvalidInput with every fault, each naming file and key.
+
+def examine_config(read: FileReader, *, built: bool) -> tuple[BotConfig, list[str]]:
+    """What could be read, and every fault, each naming file and key; with faults, the entrypoints
+    are those without one.
+
+    `built` false: entrypoints may be missing yet, because a build could make them. Raises
+    InvalidInput where there is nothing to examine.
     """
     reading = _Reading(read, built)
-    raw = reading.config()
-    config = reading.checked(raw)
-    if reading.faults:
-        raise InvalidInput(f"{CONFIG_FILE} or a file it names is not right", reading.faults)
-    return config
+    return reading.checked(reading.config()), reading.faults
 
 
 class _Reading:
@@ -124,12 +130,15 @@ class _Reading:
         if not isinstance(value, dict) or not value.get("bot"):
             self._fault("entrypoints.bot", "must name the file that the bot starts with")
             return {}
-        for role, file in value.items():
-            if role not in ENTRYPOINTS:
-                self._fault(f"entrypoints.{role}", f"is not one of {', '.join(ENTRYPOINTS)}")
-            else:
-                self._content(f"entrypoints.{role}", _file_part(file), needed=self._built)
-        return {role: str(file) for role, file in value.items()}
+        return {role: file for role, file in value.items() if self._is_entrypoint(role, file)}
+
+    def _is_entrypoint(self, role: Any, file: Any) -> bool:
+        faults = len(self.faults)
+        if role not in ENTRYPOINTS:
+            self._fault(f"entrypoints.{role}", f"is not one of {', '.join(ENTRYPOINTS)}")
+        else:
+            self._content(f"entrypoints.{role}", _file_part(file), needed=self._built)
+        return len(self.faults) == faults
 
     def _schemas(self, value: Any) -> dict[str, JSON]:
         if not isinstance(value, dict) or not value.get("bot"):

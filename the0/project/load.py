@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from the0.errors import InvalidInput, PluginError
 from the0.plugin.interfaces import PluginArgs, Runtime
 from the0.plugin.registry import Registry
-from the0.project.config import CONFIG_FILE, BotConfig, read_config
+from the0.project.config import CONFIG_FILE, BotConfig, examine_config
 from the0.project.ignore import IGNORE_FILE, IgnoreRules, read_rules
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project without faults. `runtime` is ready to vendor its dependencies."""
+    """A project without faults. `runtime` is ready to vendor its dependencies; `files` are the
+    paths, below `folder`, of what is packed."""
 
     folder: Path
     config: BotConfig
     runtime: Runtime
-    ignore: IgnoreRules
+    files: Sequence[str]
 
 
 def load_project(
@@ -34,13 +37,23 @@ def load_project(
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder; a bot project is one with a {CONFIG_FILE}")
     # What its build makes, a runtime knows: it says which entrypoints are missing.
-    config = read_config(lambda name: _read(folder, name), built=False)
-    runtime = _runtime(config.runtime, runtimes, args)
+    config, faults = examine_config(lambda name: _read(folder, name), built=False)
     ignore = read_rules(folder)
-    faults = [*runtime.check_project(folder, config.entrypoints), *_left_out(config, ignore)]
-    if faults:
-        raise InvalidInput(f"the project in {folder} is not right", faults)
-    return Project(folder, config, runtime, ignore)
+    files, strange = _files(folder, ignore)
+    faults += [*_left_out(config, ignore), *strange]
+    try:
+        runtime = _runtime(config.runtime, runtimes, args)
+    except PluginError as error:
+        if not faults:
+            raise
+        raise InvalidInput(_not_right(folder), [*faults, str(error)]) from error
+    if faults := [*runtime.check_project(folder, config.entrypoints), *faults]:
+        raise InvalidInput(_not_right(folder), faults)
+    return Project(folder, config, runtime, files)
+
+
+def _not_right(folder: Path) -> str:
+    return f"the project in {folder} is not right"
 
 
 def _runtime(name: str, runtimes: Registry[Runtime], args: PluginArgs | None) -> Runtime:
@@ -57,6 +70,38 @@ def _left_out(config: BotConfig, ignore: IgnoreRules) -> list[str]:
         for file in config.files
         if ignore.leaves_out(file)
     ]
+
+
+def _files(folder: Path, ignore: IgnoreRules) -> tuple[list[str], list[str]]:
+    """The files to pack, and a fault for each that is none of this project."""
+    files, faults = [], []
+    for relative in _wanted(folder, ignore):
+        source = folder / relative
+        if source.resolve().is_relative_to(folder.resolve()) and source.is_file():
+            files.append(relative)
+        else:
+            faults.append(f"{relative}: not a file of this project; take it out or copy it here")
+    return files, faults
+
+
+def _wanted(folder: Path, ignore: IgnoreRules) -> Iterator[str]:
+    """Paths of everything but folders that is not left out; links to folders count as files."""
+    for root, folders, files in os.walk(folder):
+        base = Path(root)
+        links = [name for name in folders if (base / name).is_symlink()]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in links and not ignore.leaves_out(f"{_below(folder, base / name)}/")
+        )
+        for name in sorted([*files, *links]):
+            relative = _below(folder, base / name)
+            if not ignore.leaves_out(relative):
+                yield relative
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _read(folder: Path, name: str) -> bytes | None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from the0.errors import InvalidInput
 from the0.plugin.interfaces import Progress
 from the0.project.archive import read_archive
-from the0.project.ignore import IgnoreRules
 from the0.project.load import Project
 from the0.settings import ArchiveSettings
 
@@ -53,41 +49,16 @@ def pack(
 
 
 def _copy_project(project: Project, copy: Path) -> None:
-    faults = []
-    for relative in _wanted(project.folder, project.ignore):
-        source = project.folder / relative
-        if not source.resolve().is_relative_to(project.folder.resolve()) or not source.is_file():
-            faults.append(f"{relative}: not a file of this project; take it out or copy it here")
-            continue
+    for relative in project.files:
         target = copy / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
-    if faults:
-        raise InvalidInput("only regular files can be packed", faults)
-
-
-def _wanted(folder: Path, ignore: IgnoreRules) -> Iterator[str]:
-    """Paths of everything but folders that is not left out; links to folders count as files."""
-    for root, folders, files in os.walk(folder):
-        base = Path(root)
-        links = [name for name in folders if (base / name).is_symlink()]
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in links and not ignore.leaves_out(f"{_below(folder, base / name)}/")
-        )
-        for name in sorted([*files, *links]):
-            relative = _below(folder, base / name)
-            if not ignore.leaves_out(relative):
-                yield relative
-
-
-def _below(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
+        shutil.copy(project.folder / relative, target)
 
 
 def _write_zip(folder: Path, target: Path) -> None:
-    files = sorted(_below(folder, path) for path in folder.rglob("*") if path.is_file())
+    files = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in files:
             _add(archive, folder / name, name)

@@ -47,6 +47,20 @@ def test_faults_of_the_runtime_and_of_left_out_files_come_together(folder: Path)
     )
 
 
+def test_all_faults_of_a_project_come_at_once(folder: Path) -> None:
+    changed = {"bot-config.yaml": CONFIG.replace("1.2.3", "one"), "bot-schema.json": "{"}
+    write_files(folder, {**changed, "bad.py": "", ".the0ignore": "*.md\n"})
+    (folder / "dead").symlink_to("nowhere")
+    with pytest.raises(InvalidInput) as caught:
+        load_project(folder, RUNTIMES)
+    found = {fault.split(": ")[0] for fault in caught.value.faults}
+    assert found == {"bad.py", "bot-config.yaml", "bot-schema.json", ".the0ignore", "dead"}
+    write_files(folder, {"bot-config.yaml": changed["bot-config.yaml"].replace("fake1", "cobol")})
+    with pytest.raises(InvalidInput) as caught:
+        load_project(folder, RUNTIMES)
+    assert "cobol" in caught.value.faults[-1]
+
+
 def test_no_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is not a folder"):
         load_project(tmp_path / "nowhere", RUNTIMES)
