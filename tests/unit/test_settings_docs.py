@@ -40,6 +40,7 @@ OF_ITS_FORM = {
     "api": {"host": "::1"},
     "metrics": {"host": "0.0.0.0"},
     "docker": {"log_max_size": "20m"},
+    "local": {"folder": "/srv/objects"},
 }
 # Raised together with a setting that must not be above them.
 CEILINGS = {
