@@ -27,7 +27,8 @@ def plugins(settings_files: Sequence[Path], as_json: bool) -> None:
     _, manager = bootstrap(settings_files)
     found = manager.plugins()
     if as_json:
-        print_json({"plugins": [dataclasses.asdict(plugin) for plugin in found]})
+        listed = [dataclasses.asdict(plugin) for plugin in found]
+        print_json({"plugins": listed, "warnings": list(manager.warnings)})
         return
     rows = [
         [
@@ -44,6 +45,8 @@ def plugins(settings_files: Sequence[Path], as_json: bool) -> None:
     for plugin in found:
         if plugin.fault:
             say(f"{plugin.name}: {plugin.fault}")
+    for warning in manager.warnings:
+        say(warning)
 
 
 @click.command()

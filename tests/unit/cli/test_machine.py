@@ -66,3 +66,14 @@ def test_help_and_version_are_quick_to_give(
     assert code in (0, 2)
     assert "the0" in captured.out + captured.err
     assert "Traceback" not in captured.err
+
+
+def test_a_listed_distribution_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THE0_PLUGINS__BLOCK", "the0-nosuch")
+    assert run(["plugins"]) == 0
+    assert "'the0-nosuch'" in capsys.readouterr().err
+    assert run(["plugins", "--json"]) == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "'the0-nosuch'" in warning
