@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from the0.core import exits
@@ -20,6 +20,7 @@ from the0.core.retirement import Retirement
 from the0.core.runtimes import Ready, Runtimes
 from the0.core.service_state import Metrics
 from the0.core.status_store import StatusStore
+from the0.core.stopping import Stopping
 from the0.core.tracked import (
     FLUSH_SPEC,
     Attempt,
@@ -36,8 +37,6 @@ from the0.pool import BlockingPool
 
 T = TypeVar("T")
 FLUSH_TIMEOUT_SEC = 2.0
-HEARS_WITHIN_SEC = 10.0
-HEARS_POLL_SEC = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,7 @@ class Actions:
         self._tools = tools
         self._starts = asyncio.Semaphore(starts_at_once)
         self._asked_by: dict[str, str] = {}
+        self._stopping = Stopping(tools.engine, tools.files, tools.launches, tools.launcher)
         self._steps: dict[Do, Callable[[str, Action], Awaitable[None]]] = {
             Do.START: self._start,
             Do.RESUME: self._resume,
@@ -178,26 +178,8 @@ class Actions:
     async def _stop(self, bot_id: str, action: Action) -> None:
         container = _container(action)
         self._asked_by[container.ref] = action.asked_by
-        timeout = await self._stop_timeout(container)
-        await self._until_it_hears(container)
         log.info("bot %r is being stopped (%s)", bot_id, action.asked_by)
-        await self._tools.engine.stop(container.ref, timeout)
-
-    async def _until_it_hears(self, container: Container) -> None:
-        """Process 1 ignores a SIGTERM that comes before it has a handler, and would be killed only
-        after the whole grace. Its first report tells that it has one."""
-        until = (container.created_at or datetime.now(UTC)) + timedelta(seconds=HEARS_WITHIN_SEC)
-        while await self._status(container.launch) is None:
-            if datetime.now(UTC) > until:
-                return
-            await asyncio.sleep(HEARS_POLL_SEC)
-
-    async def _stop_timeout(self, container: Container) -> float:
-        """By the launch that runs, not by what the document says today."""
-        tools = self._tools
-        launch = await tools.files.call(tools.launches.read, container.launch)
-        grace = launch.document.get("stop_grace_sec", 0.0) if launch else 0.0
-        return tools.launcher.stop_timeout(float(grace))
+        await self._stopping.stop(container)
 
     async def _unpause(self, bot_id: str, action: Action) -> None:
         log.info("bot %r is paused; it goes on", bot_id)
