@@ -356,6 +356,11 @@ class QueryPoolSettings:
         minimum=1,
         maximum=86400,
     )
+    state_cache_mb: int = setting(
+        1024,
+        "Size of the host's cache of bots' state, from which queries are answered, MiB.",
+        minimum=1,
+    )
     at_once: int = setting(
         8, "Containers that answer queries at the same time.", minimum=1, maximum=256
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class StateDir:
         return self.root / "code"
 
     @property
+    def state_cache(self) -> Path:
+        return self.root / "state-cache"
+
+    @property
     def runner_lock(self) -> Path:
         return self.root / "runner.lock"
 
@@ -70,13 +75,18 @@ class StateDir:
         longest = max(self.gateway_socket, self.role_socket("scheduler"), key=lambda p: len(str(p)))
         return len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH
 
+    @property
+    def _own(self) -> Sequence[Path]:
+        caches = (self.code_cache, self.state_cache)
+        return (self.root, self.launches, self.run, self.spool, *caches)
+
     def make(self) -> None:
         """Create what is missing, for its owner alone except the directory that containers see.
 
         Raises InvalidSettings where this user may not, or something else is in the way.
         """
         try:
-            for path in (self.root, self.launches, self.run, self.spool, self.code_cache):
+            for path in self._own:
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.gateway_dir.mkdir(exist_ok=True)
             self.gateway_dir.chmod(0o755)

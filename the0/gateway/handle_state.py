@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator
 
 from sanic import HTTPResponse, Request
 
-from the0.errors import InvalidInput, Unavailable
+from the0.errors import InvalidArchive, InvalidInput, NotFound, Unavailable
 from the0.gateway.errors import ReadOnly
 from the0.gateway.services import MIB, Services
 from the0.gateway.state_writer import Snapshot, check_may_write
 from the0.gateway.transfer import Content, receive, seconds_for, send
 from the0.http import json_response
 from the0.launches import Launch
-from the0.storage.state import StoredState
+from the0.storage import keys
+from the0.storage.state import GENERATION, TREE, StoredState
 
 UPLOADS_AT_ONCE = 16
 TURN_SEC = 10.0
@@ -33,12 +34,30 @@ class StateHandlers:
 
     async def get(self, request: Request, launch: Launch) -> HTTPResponse | None:
         services = self._services
+        if launch.kind == "query":
+            with contextlib.suppress(InvalidArchive):  # it is too large for the cache
+                return await self._get_copy(request, launch)
         found = await services.storage.call(services.states.open, launch.bot_id)
         if found is None:
             return HTTPResponse(status=204)
         state, reader = found
         content = Content(reader, state.size, "application/gzip", _headers(state))
         await send(request, content, services.storage)
+        return None
+
+    async def _get_copy(self, request: Request, launch: Launch) -> HTTPResponse | None:
+        """From this host's disk when it is still what is stored: queries come often."""
+        services, key = self._services, keys.state_key(launch.bot_id)
+        try:
+            copy, file = await services.state_copies.open(key, services.storage)
+        except NotFound:
+            return HTTPResponse(status=204)
+        headers = {
+            "X-The0-Generation": copy.metadata.get(GENERATION) or f"etag:{copy.etag}",
+            "X-The0-Tree": copy.metadata.get(TREE, ""),
+        }
+        content = Content(file, copy.size, "application/gzip", headers)
+        await send(request, content, services.disk)
         return None
 
     async def head(self, _request: Request, launch: Launch) -> HTTPResponse:

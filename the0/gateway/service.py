@@ -49,6 +49,7 @@ class Gateway:
     async def _serve(self, stop: asyncio.Event) -> None:
         services = make_services(self._settings, self._storage, self._publisher)
         services.code.clear_scratch()
+        services.state_copies.clear_scratch()
         socket = unix_socket(self._settings.state_dir.gateway_socket, _SOCKET_MODE, replace=True)
         # The other half is for the store, the spool and whatever else this process does.
         listener = BoundedListener(socket, total=raise_file_limit() // 2)

@@ -15,7 +15,7 @@ from the0.launches import LaunchStore
 from the0.owned import OwnedWork
 from the0.plugin.interfaces import Storage
 from the0.pool import BlockingPool
-from the0.storage.code import CodeCache
+from the0.storage.cache import ArchiveCache, CacheRules
 from the0.storage.log_spool import LogSpool
 from the0.storage.logs import LogStore
 from the0.storage.results import ResultStore
@@ -50,7 +50,8 @@ class Services:
     disk: BlockingPool
     launches: LaunchStore
     launch_watch: FolderWatch
-    code: CodeCache
+    code: ArchiveCache
+    state_copies: ArchiveCache
     states: StateStore
     state_writer: StateWriter
     spool: LogSpool
@@ -94,6 +95,7 @@ def make_services(settings: Settings, plugin: Storage, publisher: Publisher) -> 
         launches=launches,
         launch_watch=FolderWatch(dirs.launches),
         code=_code_cache(settings, plugin),
+        state_copies=_state_cache(settings, plugin),
         states=states,
         state_writer=StateWriter(states, launches, storage),
         spool=spool,
@@ -107,11 +109,25 @@ def make_services(settings: Settings, plugin: Storage, publisher: Publisher) -> 
     )
 
 
-def _code_cache(settings: Settings, plugin: Storage) -> CodeCache:
-    return CodeCache(
+def _state_cache(settings: Settings, plugin: Storage) -> ArchiveCache:
+    """What queries get, who only read it; bots are given what the store has."""
+    size = settings.query_pool.state_cache_mb * MIB
+    return ArchiveCache(
+        plugin,
+        settings.storage.state_bucket,
+        settings.state_dir.state_cache,
+        CacheRules("state", "query_pool.state_cache_mb", fixed=False),
+        max_bytes=size,
+        max_archive_bytes=size,
+    )
+
+
+def _code_cache(settings: Settings, plugin: Storage) -> ArchiveCache:
+    return ArchiveCache(
         plugin,
         settings.storage.code_bucket,
         settings.state_dir.code_cache,
+        CacheRules("code archive", "archive.max_mb", fixed=True),
         max_bytes=settings.archive.code_cache_mb * MIB,
         max_archive_bytes=settings.archive.max_mb * MIB,
     )
