@@ -4,7 +4,7 @@ the platform are (user, read-only root, no network), fed by a gateway of the tes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from docker.models.containers import Container
 
 from tests.support.agent import launch_document
 from tests.support.fake_gateway import LAUNCH, TOKEN, FakeGateway
+from tests.support.locks import one_at_a_time
 from the0.builtin.docker import DockerExecutor, DockerSettings
 from the0.core.images import ensure_images
 from the0.plugin.interfaces import PluginArgs, Runtime
@@ -32,7 +33,9 @@ def built_image(runtime: type[Runtime], folder: Path) -> str:
     args = PluginArgs("images", "", folder, {DockerSettings: DockerSettings()})
     executor = DockerExecutor(args)
     try:
-        (tag,) = ensure_images(executor, [runtime(args)], RecordedProgress())
+        # Of test processes side by side one builds, the others find it there.
+        with one_at_a_time("runtime-image"):
+            (tag,) = ensure_images(executor, [runtime(args)], RecordedProgress())
     finally:
         executor.close()
     return tag
@@ -107,6 +110,10 @@ class Bots:
             print(self.gateway.statuses[-1:])
             container.remove(force=True, v=True)
         self.gateway.stop()
+
+
+InImage = Callable[[str], Bots]
+"""Makes containers of a runtime by its name."""
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +11,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.support.bot_containers import Bots, bots_in, built_image
+from tests.support.bot_containers import Bots, InImage, bots_in, built_image
 from the0.plugin.manager import PluginManager
 
-InImage = Callable[[str], Bots]
+PROGRAM = Path(__file__).with_name("bot.c")
+LINKED = {"static": ("-static",), "dynamic": ()}
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +46,14 @@ def bots_of(
             return stack.enter_context(bots_in(docker_engine, images(runtime), folder))
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The program in C by how it is linked."""
+    assert shutil.which("gcc"), "a C compiler is needed: apt-get install gcc libc6-dev"
+    folder = tmp_path_factory.mktemp("programs")
+    for name, options in LINKED.items():
+        command = ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", *options]
+        subprocess.run([*command, "-o", str(folder / name), str(PROGRAM)], check=True)
+    return {name: (folder / name).read_bytes() for name in LINKED}

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.integration.runtimes.conftest import InImage
 from tests.support.agent import wait_until
-from tests.support.bot_containers import ask_served, code_of, project_of
+from tests.support.bot_containers import InImage, ask_served, code_of, project_of
 from the0.project import Project
-
-SOURCE = Path(__file__).with_name("bot.c")
-LINKED = {"static": ("-static",), "dynamic": ()}
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The program by how it is linked."""
-    assert shutil.which("gcc"), "a C compiler is needed: apt-get install gcc libc6-dev"
-    folder = tmp_path_factory.mktemp("programs")
-    for name, options in LINKED.items():
-        command = ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", *options]
-        subprocess.run([*command, "-o", str(folder / name), str(SOURCE)], check=True)
-    return {name: (folder / name).read_bytes() for name in LINKED}
 
 
 def project(folder: Path, kind: str, program: bytes, runtime: str = "gcc13") -> Project:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runtimes.conftest import InImage
 from tests.support.agent import wait_until
-from tests.support.bot_containers import ask_served, code_of, example, project_of
+from tests.support.bot_containers import InImage, ask_served, code_of, example, project_of
 
 RUNTIME = "nodejs20"
 
