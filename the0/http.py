@@ -219,7 +219,7 @@ def error_response(request: Request, error: Exception) -> HTTPResponse:
         headers = _retry_after(error) | _error_header(request, error)
         return json_response(error_body(error), error.http_status, headers)
     if isinstance(error, SanicException):
-        return _sanic_response(error)
+        return _sanic_response(request, error)
     reference = secrets.token_hex(4)
     log.error(
         "request failed (reference %s): %s %s",
@@ -246,11 +246,13 @@ def _retry_after(error: The0Error) -> dict[str, str]:
     return {"Retry-After": str(RETRY_AFTER_SEC)} if error.retryable else {}
 
 
-def _sanic_response(error: SanicException) -> HTTPResponse:
+def _sanic_response(request: Request, error: SanicException) -> HTTPResponse:
     status = HTTPStatus(error.status_code or 500)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     headers = {str(name): str(value) for name, value in (error.headers or {}).items()}
     message = printable(str(error)) or status.phrase
+    if status is HTTPStatus.NOT_FOUND:
+        message = f"There is nothing at {printable(request.path)}."
     return json_response({"error": {"code": code, "message": message}}, status, headers)
 
 

@@ -53,6 +53,20 @@ async def test_our_errors_keep_their_status_and_text(
     assert (answer.status_code, answer.json()) == (status, {"error": body})
 
 
+async def test_an_unknown_path_and_a_method_that_is_not_taken_are_named() -> None:
+    app = new_app("named")
+
+    async def handler(_: Request) -> HTTPResponse:
+        return json_response({})
+
+    app.add_route(handler, "/there")
+    async with serving(app) as client:
+        unknown, wrong = await client.get("/"), await client.request("TRACE", "/there")
+    expected = {"code": "not_found", "message": "There is nothing at /."}
+    assert (unknown.status_code, unknown.json()) == (404, {"error": expected})
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+
+
 @pytest.mark.parametrize(
     ("error", "seconds"), [(Unavailable("down"), "1"), (TooManyRequests("slow", 7), "7")]
 )

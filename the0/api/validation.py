@@ -78,5 +78,5 @@ def _typed(kind: str | None, text: str) -> Any:
     if kind == "integer" and text.isascii() and text.lstrip("-").isdigit() and len(text) < 20:
         return int(text)
     if kind == "boolean":
-        return {"true": True, "1": True, "": True, "false": False, "0": False}.get(text, text)
+        return {"true": True, "1": True, "false": False, "0": False}.get(text, text)
     return text

@@ -26,6 +26,7 @@ SPAWN_TIMEOUT_SEC = 20.0
 START_TIMEOUT_SEC = 120.0
 STOP_TIMEOUT_SEC = 1020.0
 FAILURES_BEFORE_GIVING_UP = 3
+TAIL_LINES = 20
 
 
 class StartError(The0Error):
@@ -163,6 +164,7 @@ def _until(condition: Callable[[], T | None], timeout_sec: float, failure: str) 
 
 def _tail(paths: LocalPaths, name: str) -> str:
     try:
-        return paths.log(name).read_text(errors="replace")[-2000:]
+        lines = paths.log(name).read_text(errors="replace")[-8000:].splitlines()
+        return "\n".join(lines[-TAIL_LINES:])
     except FileNotFoundError:
         return ""

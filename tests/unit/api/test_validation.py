@@ -71,3 +71,10 @@ def test_a_wrong_query_string_is_refused_by_name(query: dict[str, list[str]], pa
     with pytest.raises(InvalidInput) as caught:
         query_values(LOGS_QUERY, query)
     assert re.search(path, "\n".join(caught.value.faults))
+
+
+def test_a_switch_without_a_value_is_refused_rather_than_taken_for_yes() -> None:
+    schema = {"type": "object", "properties": {"purge": {"type": "boolean", "default": False}}}
+    assert query_values(schema, {"purge": ["1"]}) == {"purge": True}
+    with pytest.raises(InvalidInput, match="query string"):
+        query_values(schema, {"purge": [""]})
