@@ -86,12 +86,10 @@ class Pool:
 
     def surplus(self, image: str, now: float) -> Sequence[Member]:
         """Those that wait in vain leave: of another image, too old, or more than are wanted."""
-        leaving = [one for one in self._waiting if one.image != image]
-        leaving += [one for one in self._waiting if one.born < now - MEMBER_SEC]
-        staying = [one for one in self._waiting if one not in leaving]
-        leaving += staying[self._wanted(now) :]
-        self._waiting = deque(one for one in staying if one not in leaving)
-        return leaving
+        oldest = now - MEMBER_SEC
+        good = [one for one in self._waiting if one.image == image and one.born >= oldest]
+        staying = good[: self._wanted(now)]
+        return self._leave([one for one in self._waiting if one not in staying])
 
     def lacking(self, now: float) -> int:
         """How many more should be made."""
@@ -99,9 +97,12 @@ class Pool:
 
     def lose(self, launches: set[str]) -> Sequence[Member]:
         """Those of these launches leave: their containers have ended."""
-        lost = [one for one in self._waiting if one.launch in launches]
-        self._waiting = deque(one for one in self._waiting if one not in lost)
-        return lost
+        return self._leave([one for one in self._waiting if one.launch in launches])
+
+    def _leave(self, leaving: Sequence[Member]) -> Sequence[Member]:
+        for one in leaving:
+            self._waiting.remove(one)
+        return leaving
 
     def _wanted(self, now: float) -> int:
         bounds = self._settings
