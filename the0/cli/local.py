@@ -65,13 +65,16 @@ def _print_status(found: LocalStatus) -> None:
         [one.name, one.state, str(one.pid or "-"), one.since, str(one.restarts)]
         for one in found.processes
     ]
-    print_table(["PROCESS", "STATE", "PID", "SINCE", "RESTARTS"], rows)
+    if rows:
+        print_table(["PROCESS", "STATE", "PID", "SINCE", "RESTARTS"], rows)
+    else:
+        click.echo("Nothing runs. Start it with: the0 local start")
     click.echo()
     facts([("API", found.url or ""), ("Data", found.data), ("Logs", found.logs)])
 
 
 def _print_stopped(result: Stopped) -> None:
-    bots = "1 bot was" if result.bots == 1 else f"{result.bots} bots were"
+    bots = {0: "no bot was", 1: "1 bot was"}.get(result.bots, f"{result.bots} bots were")
     say(f"Stopped ({bots} running). The bots' state and logs are in {result.data}.")
     for bot_id, volumes in result.kept.items():
         say(f"Not stored, so kept as volumes: the state of {bot_id} ({', '.join(volumes)})")

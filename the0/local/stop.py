@@ -12,7 +12,7 @@ from the0.local import supervision
 from the0.local.paths import LocalPaths
 from the0.local.processes import HOST
 from the0.local.site import Site, alone, remembered_installation
-from the0.models import Container, ContainerState
+from the0.models import Container, ContainerState, Purpose
 from the0.plugin.interfaces import Executor, Progress
 from the0.settings_sources import without_settings
 
@@ -52,8 +52,9 @@ def stop(progress: Progress, environ: Mapping[str, str] = os.environ) -> Stopped
                 stopped = stopping.run()
         else:
             stopped = Stopped(0, data)
-        progress.step("Stopping the servers")
-        supervision.end(paths)
+        if supervision.look(paths).pid is not None:
+            progress.step("Stopping the servers")
+            supervision.end(paths)
         return stopped
 
 
@@ -69,7 +70,7 @@ class _Stopping:
     def run(self) -> Stopped:
         containers = self.executor.list()
         volumes = self.executor.bot_volumes()
-        alive = sum(container.state in ALIVE for container in containers)
+        alive = sum(one.state in ALIVE for one in containers if one.purpose is Purpose.BOT)
         if containers or volumes or supervision.look(self.site.paths).runs(HOST):
             self._stop_bots(alive)
         kept = self._remove_volumes() if volumes or containers else {}
