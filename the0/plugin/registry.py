@@ -11,6 +11,9 @@ from the0.plugin.interfaces import Plugin
 
 P = TypeVar("P", bound=Plugin)
 
+_WORDS = {"nodejs": "node", "rust": "native", "gcc": "native", "cpp": "native", "ghc": "native"}
+"""Where names of the contract do not begin with the word of the distribution they come from."""
+
 
 def claimed_names(cls: type[Plugin]) -> tuple[str, ...]:
     """The name of `cls` and its aliases, the name first."""
@@ -61,5 +64,6 @@ class Registry(Generic[P]):
 
     def _distribution(self, name: str) -> str:
         """By convention `the0-<kind>-<word>`: `python3.11` comes from the0-runtime-python."""
-        word = re.match(r"[a-z]+", name.lower())
-        return f"the0-{self.kind}-{word.group() if word else '<name>'}"
+        found = re.match(r"[a-z]+", name.lower())
+        word = found.group() if found else "<name>"
+        return f"the0-{self.kind}-{_WORDS.get(word, word)}"

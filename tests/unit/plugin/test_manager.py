@@ -4,7 +4,9 @@ import pytest
 
 from tests.unit.plugin.plugin_sources import Install, runtime
 from the0.errors import PluginError
+from the0.plugin.interfaces import Runtime
 from the0.plugin.manager import PluginInfo, PluginManager
+from the0.plugin.registry import Registry
 
 
 def info(manager: PluginManager, distribution: str) -> PluginInfo:
@@ -76,6 +78,20 @@ def test_a_missing_name_says_what_there_is_and_how_to_get_it(install: Install) -
         manager.runtimes.get("python3.11")
     assert "made1" in refused.value.message
     assert "pip install the0-runtime-python" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("runtime", "distribution"),
+    [
+        ("nodejs20", "the0-runtime-node"),
+        ("cpp-gcc13", "the0-runtime-native"),
+        ("cobol85", "the0-runtime-cobol"),
+        ("4th", "the0-runtime-<name>"),
+    ],
+)
+def test_how_to_get_a_missing_runtime_is_right(runtime: str, distribution: str) -> None:
+    with pytest.raises(PluginError, match=f"pip install {distribution}"):
+        Registry[Runtime]("runtime", ()).get(runtime)
 
 
 @pytest.mark.parametrize("name", ["The0.Runtime_Made", "the0-runtime-made"])
