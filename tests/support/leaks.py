@@ -69,7 +69,10 @@ def left_in_engine(client: docker.DockerClient, instance: str) -> list[str]:
     """Remove every container, network and volume whose name holds `instance`, and its firewall
     rules; returns them."""
     kinds: Iterable[tuple[str, list[object]]] = (
-        ("container", client.containers.list(all=True, filters={"name": instance})),
+        (
+            "container",
+            client.containers.list(all=True, ignore_removed=True, filters={"name": instance}),
+        ),
         ("network", client.networks.list(filters={"name": instance})),
         ("volume", client.volumes.list(filters={"name": instance})),
     )
@@ -95,7 +98,9 @@ def _left_in_firewall(instance: str) -> list[str]:
 def engine_report(client: docker.DockerClient, instance: str) -> str:
     """State and last log lines of every container of `instance`, for a failed test."""
     parts = []
-    for container in client.containers.list(all=True, filters={"name": instance}):
+    for container in client.containers.list(
+        all=True, ignore_removed=True, filters={"name": instance}
+    ):
         state = container.attrs["State"]
         log = container.logs(tail=50).decode(errors="replace")
         parts.append(f"{container.name}: {state}\n{log}")
