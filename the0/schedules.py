@@ -11,13 +11,21 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+from the0.config import Settings
 from the0.documents import FieldReader, parse_bot, refusal
 from the0.errors import InvalidDocument, InvalidInput
 from the0.models import JSON, Bot, BotSchedule, BotType, CatchUp, Concurrency, Schedule
-from the0.plugin.interfaces import Scheduler
+from the0.plugin.interfaces import PluginArgs, Scheduler
+from the0.plugin.manager import PluginManager
 from the0.settings import LimitSettings, SchedulerSettings, section_fields
 
 DEFAULT_ZONE = "UTC"
+
+
+def chosen_scheduler(settings: Settings, plugins: PluginManager) -> Scheduler:
+    """The scheduler plugin of this site. Raises PluginError where it is not there."""
+    args = PluginArgs(settings.general.instance, "", settings.state_dir.root, settings.sections)
+    return plugins.schedulers.get(settings.scheduler.plugin)(args)
 
 
 def parse_schedule(

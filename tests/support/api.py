@@ -19,7 +19,8 @@ from sanic import HTTPResponse, Request
 
 from the0.api.service import ControlApi
 from the0.config import Settings, load_settings
-from the0.http import json_response, new_app, start_app, unix_socket
+from the0.errors import The0Error
+from the0.http import App, json_response, new_app, start_app, unix_socket
 from the0.models import BotType
 from the0.plugin.interfaces import PluginArgs, Storage
 from the0.plugin.manager import PluginManager
@@ -29,6 +30,8 @@ from the0.testing.servers import S3Server, Server, free_port
 
 TOKEN = "token-of-the-tests"
 
+RUN_ID = "0123456789abcdef" * 2
+
 METRICS = """# HELP bots Bots by phase.
 # TYPE bots gauge
 bots{phase="running"} 2.0
@@ -37,7 +40,7 @@ bots{phase="running"} 2.0
 
 @dataclass
 class Runner:
-    """What the API sees of a runner: `told` are the (path, bot id) it was woken with."""
+    """What the API sees of a runner: `told` are the (path, bot or run) it was told of."""
 
     bots: list[dict[str, Any]] = field(default_factory=list)
     ready: bool = True
@@ -45,8 +48,15 @@ class Runner:
 
     @asynccontextmanager
     async def serving(self, socket: Path) -> AsyncIterator[None]:
-        app = new_app("runner")
+        app = new_app(socket.stem)
+        self.add_routes(app)
+        running = await start_app(app, unix_socket(socket))
+        try:
+            yield
+        finally:
+            await running.close(grace_sec=1)
 
+    def add_routes(self, app: App) -> None:
         async def status(_: Request) -> HTTPResponse:
             return json_response({"instance": "test", "leader": True, "bots": self.bots})
 
@@ -60,21 +70,36 @@ class Runner:
         async def metrics(_: Request) -> HTTPResponse:
             return HTTPResponse(METRICS, content_type="text/plain")
 
-        async def told(request: Request) -> HTTPResponse:
-            self.told.append((request.path, json.loads(request.body)["bot_id"]))
-            return json_response({}, 202)
-
         app.add_route(status, "/status")
         app.add_route(health, "/healthz")
         app.add_route(ready, "/readyz")
         app.add_route(metrics, "/metrics")
-        app.add_route(told, "/wake", methods=["POST"], name="wake")
-        app.add_route(told, "/purge", methods=["POST"], name="purge")
-        running = await start_app(app, unix_socket(socket))
-        try:
-            yield
-        finally:
-            await running.close(grace_sec=1)
+        app.add_route(self.tell, "/wake", methods=["POST"], name="wake")
+        app.add_route(self.tell, "/purge", methods=["POST"], name="purge")
+
+    async def tell(self, request: Request) -> HTTPResponse:
+        ((_, what),) = json.loads(request.body).items()
+        self.told.append((request.path, what))
+        return json_response({}, 202)
+
+
+@dataclass
+class Scheduler(Runner):
+    """What it sees of a scheduler. A command about what is in `refused` gets that error."""
+
+    refused: dict[str, The0Error] = field(default_factory=dict)
+
+    def add_routes(self, app: App) -> None:
+        super().add_routes(app)
+        app.add_route(self.command, "/run-now", methods=["POST"], name="run_now")
+        app.add_route(self.command, "/cancel", methods=["POST"], name="cancel")
+
+    async def command(self, request: Request) -> HTTPResponse:
+        await self.tell(request)
+        path, what = self.told[-1]
+        if what in self.refused:
+            raise self.refused[what]
+        return json_response({"run": RUN_ID if path == "/run-now" else what}, 202)
 
 
 @dataclass

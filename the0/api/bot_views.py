@@ -40,12 +40,12 @@ def summary(kind: BotType, document: Document, statuses: Mapping[str, Any]) -> d
     }
 
 
-def leaving(status: Mapping[str, Any]) -> dict[str, Any]:
+def leaving(kind: BotType, status: Mapping[str, Any]) -> dict[str, Any]:
     """A bot whose document is gone, but which the runner has not done with yet."""
     return {
         "id": status["id"],
         "name": status.get("name") or status["id"],
-        "type": status.get("type") or BotType.REALTIME,
+        "type": kind,
         "custom_bot": "",
         "version": status.get("version") or "",
         "enabled": False,

@@ -19,13 +19,19 @@ from the0.api.bot_views import (
     version_of,
 )
 from the0.api.parts import Parts, now_text
+from the0.api.roles import ROLE_OF
 from the0.api.routes import Answer, Call, Route
+from the0.api.runs import cancel_running
+from the0.api.statuses import find_statuses
 from the0.core.plan import STATE_CONFLICT
-from the0.documents import document_id, parse_bot
+from the0.core.views import run_json
+from the0.documents import document_id
 from the0.errors import Conflict, InvalidDocument, InvalidInput, NotFound, Unavailable
 from the0.models import BotType
 from the0.project import check_instance
 from the0.values import to_json
+
+RUNS_SHOWN = 5
 
 _BOT = "/api/v1/bots/<id>"
 
@@ -54,7 +60,8 @@ class Bots:
                 "GET",
                 _BOT,
                 "show_bot",
-                "One bot: configuration, conditions, exits. The configuration is given whole.",
+                "One bot: configuration, conditions, exits or runs. The configuration is given "
+                "whole.",
                 self.show,
                 schemas.BOT_DETAIL,
             ),
@@ -93,7 +100,15 @@ class Bots:
                 query=schemas.PURGE_QUERY,
             ),
             Route("POST", f"{_BOT}/enable", "enable_bot", "Let it run.", self.enable, change),
-            Route("POST", f"{_BOT}/disable", "disable_bot", "Stop it.", self.disable, change),
+            Route(
+                "POST",
+                f"{_BOT}/disable",
+                "disable_bot",
+                "Stop it; a scheduled one is not due any more.",
+                self.disable,
+                change,
+                query=schemas.DISABLE_QUERY,
+            ),
             Route(
                 "POST",
                 f"{_BOT}/state/keep",
@@ -108,33 +123,34 @@ class Bots:
     # --- reading ----------------------------------------------------------------------------------
 
     async def list(self, _: Call) -> Answer:
-        statuses, live = await self._statuses()
-        bots = [
-            summary(kind, document, statuses)
-            for kind in BotType
-            for document in readable(await self._repository.desired(kind))
-        ]
-        known = {bot["id"] for bot in bots}
-        bots += [leaving(one) for one in statuses.values() if live and one["id"] not in known]
-        return Answer(
-            {"bots": sorted(bots, key=lambda bot: (bot["name"], bot["id"])), "live": live}
-        )
+        bots: list[dict[str, Any]] = []
+        silent = []
+        for kind in BotType:
+            documents = list(readable(await self._repository.desired(kind)))
+            found = await find_statuses(self._parts, kind, documents)
+            bots += [summary(kind, document, found.by_id) for document in documents]
+            if found.live:
+                known = {document_id(document) for document in documents}
+                gone = (one for one in found.by_id.values() if one["id"] not in known)
+                bots += [leaving(kind, one) for one in gone]
+            elif documents:
+                silent.append(ROLE_OF[kind])
+        bots.sort(key=lambda bot: (bot["name"], bot["id"]))
+        return Answer({"bots": bots, "live": not silent, "silent": silent})
 
     async def show(self, call: Call) -> Answer:
         kind, document = await self._found(call.path["id"])
-        statuses, live = await self._statuses()
-        whole = {name: plain(document.get(name)) for name in ("config", "custom")}
-        return Answer({**summary(kind, document, statuses), **whole, "live": live})
-
-    async def _statuses(self) -> tuple[Mapping[str, Any], bool]:
-        """Status by bot id, and whether the runner itself gave it."""
-        try:
-            status = await self._parts.roles.runner_status()
-            return {bot["id"]: bot for bot in status["bots"]}, True
-        except Unavailable:
-            installation = await self._parts.installation()
-            stored = await self._repository.statuses(installation) if installation else {}
-            return {bot_id: to_json(status) for bot_id, status in stored.items()}, False
+        found = await find_statuses(self._parts, kind, [document])
+        body = {
+            **summary(kind, document, found.by_id),
+            **{name: plain(document.get(name)) for name in ("config", "custom")},
+            "live": found.live,
+            "silent": [] if found.live else [ROLE_OF[kind]],
+        }
+        if kind is BotType.SCHEDULED:
+            runs = await self._repository.list_runs(call.path["id"], RUNS_SHOWN)
+            body["runs"] = [run_json(run) for run in runs]
+        return Answer(body)
 
     # --- changing ---------------------------------------------------------------------------------
 
@@ -153,7 +169,7 @@ class Bots:
             if await self._parts.find_bot(bot_id):
                 raise Conflict(f"There is a bot with the id {bot_id!r} already; update that one.")
             await self._repository.upsert_bot(kind, document)
-        return await self._changed(document, 201)
+        return await self._changed(kind, document, 201)
 
     async def update(self, call: Call) -> Answer:
         config, bot_id = call.body["config"], call.path["id"]
@@ -166,7 +182,7 @@ class Bots:
             document = {**old, "id": bot_id, "config": config, "custom": custom}
             self._check(document, kind)
             await self._repository.upsert_bot(kind, document)
-        return await self._changed(document)
+        return await self._changed(kind, document)
 
     async def delete(self, call: Call) -> Answer:
         bot_id, purge = call.path["id"], call.query["purge"]
@@ -177,30 +193,37 @@ class Bots:
                 raise _unknown(bot_id)
             if found:
                 await self._repository.delete_bot(found[0], bot_id)
-        if purge and not await self._parts.roles.tell_runner("/purge", bot_id):
+        # What one left that was deleted before is removed by the runner, whatever it was.
+        kind, document = found or (BotType.REALTIME, {"id": bot_id})
+        if purge and not await self._parts.roles.tell(kind, "/purge", bot_id):
             raise Unavailable(
-                "The bot is deleted, but its stored state is not: the runner does not answer. "
-                "Start it, then delete the bot once more with purge."
+                f"The bot is deleted, but its stored state is not: the {ROLE_OF[kind]} does not "
+                "answer. Start it, then delete the bot once more with purge."
             )
-        return await self._changed(found[1] if found else {"id": bot_id})
+        return await self._changed(kind, document)
 
     async def enable(self, call: Call) -> Answer:
-        return await self._switch(call.path["id"], True)
+        return await self._changed(*await self._switch(call.path["id"], True))
 
     async def disable(self, call: Call) -> Answer:
-        return await self._switch(call.path["id"], False)
+        kind, document = await self._switch(call.path["id"], False)
+        answer = await self._changed(kind, document)
+        if kind is BotType.SCHEDULED and call.query["stop_running"]:
+            await cancel_running(self._parts, call.path["id"])
+        return answer
 
-    async def _switch(self, bot_id: str, enabled: bool) -> Answer:
+    async def _switch(self, bot_id: str, enabled: bool) -> tuple[BotType, Document]:
         async with self._parts.writing:
             kind, document = await self._found(bot_id)
             await self._repository.set_enabled(kind, bot_id, enabled)
-        return await self._changed(document)
+        return kind, document
 
     async def keep_state(self, call: Call) -> Answer:
         bot_id = call.path["id"]
         found = await self._parts.find_bot(bot_id)
+        kind, document = found or (BotType.REALTIME, {"id": bot_id})
         installation = await self._parts.installation()
-        statuses, _ = await self._statuses()
+        statuses = (await find_statuses(self._parts, kind, [document])).by_id
         # A deleted bot in conflict stays until somebody has chosen.
         if found is None and bot_id not in statuses:
             raise _unknown(bot_id)
@@ -208,7 +231,7 @@ class Bots:
             # Remembered, it would silently decide about a conflict that nobody has seen yet.
             raise Conflict(f"The state of the bot {bot_id!r} is not in conflict.")
         await self._repository.set_state_choice(installation, bot_id, call.body["keep"])
-        return await self._changed(found[1] if found else {"id": bot_id})
+        return await self._changed(kind, document)
 
     # --- help -------------------------------------------------------------------------------------
 
@@ -221,10 +244,6 @@ class Bots:
     async def _custom(self, config: Document, created: str) -> tuple[BotType, dict[str, Any]]:
         """The bot's type and the `custom` part of its document, from what was deployed."""
         kind, _, name = config["type"].partition("/")
-        if kind == BotType.SCHEDULED:
-            raise InvalidInput(
-                "$.config.type: this version runs realtime bots only, no scheduled ones"
-            )
         record = to_json(await self._repository.get_custom_bot(name, config["version"]))
         if record is None:
             raise NotFound(
@@ -244,7 +263,7 @@ class Bots:
         faults = check_instance(document["config"], document["custom"])
         paths = [f"$.config{fault.removeprefix('$')}" for fault in faults]
         try:
-            parse_bot(document, kind, self._parts.settings.limits)
+            self._parts.parse_bot(kind, document)
         except InvalidDocument as error:
             if not paths:
                 raise
@@ -252,9 +271,9 @@ class Bots:
         if paths:
             raise InvalidInput("The instance does not fit its custom bot", paths)
 
-    async def _changed(self, document: Document, status: int = 200) -> Answer:
+    async def _changed(self, kind: BotType, document: Document, status: int = 200) -> Answer:
         bot_id = str(document_id(document))
-        told = await self._parts.roles.tell_runner("/wake", bot_id)
+        told = await self._parts.roles.tell(kind, "/wake", bot_id)
         body = {
             "id": bot_id,
             "name": name_of(document),

@@ -10,11 +10,13 @@ from typing import Any
 
 from the0.api.roles import Roles
 from the0.config import Settings
-from the0.models import BotType
+from the0.documents import parse_bot
+from the0.models import Bot, BotSchedule, BotType
 from the0.plugin.interfaces import Storage
 from the0.plugin.manager import PluginManager
 from the0.pool import BlockingPool
 from the0.repository import Repository
+from the0.schedules import chosen_scheduler, parse_schedule
 
 USER = "local"
 """The one user that this installation has: the first part of the keys of code archives."""
@@ -46,6 +48,18 @@ class Parts:
             if document is not None:
                 return kind, document
         return None
+
+    def parse_bot(self, kind: BotType, document: Any) -> Bot:
+        """The bot that a document describes. Raises InvalidDocument with every fault by path,
+        PluginError where the scheduler plugin is missing."""
+        if kind is BotType.SCHEDULED:
+            return self.parse_schedule(document)
+        return parse_bot(document, kind, self.settings.limits)
+
+    def parse_schedule(self, document: Any) -> BotSchedule:
+        """:meth:`parse_bot` for a scheduled one."""
+        scheduler = chosen_scheduler(self.settings, self.plugins)
+        return parse_schedule(document, self.settings.limits, self.settings.scheduler, scheduler)
 
 
 def now_text() -> str:

@@ -15,10 +15,18 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from the0.errors import Unavailable
+from the0.errors import Conflict, InvalidInput, NotFound, The0Error, Unavailable
+from the0.models import BotType
 
 ESSENTIAL = ("runner",)
 """Roles without which nothing happens to bots: listed even when they never ran here."""
+
+ROLE_OF = {BotType.REALTIME: "runner", BotType.SCHEDULED: "scheduler"}
+"""Which role runs the bots of a type."""
+
+_REFUSALS: Mapping[int, type[The0Error]] = {
+    error.http_status: error for error in (InvalidInput, NotFound, Conflict)
+}
 
 _TIMEOUT_SEC = 3.0
 
@@ -82,18 +90,28 @@ class Roles:
                 return RoleAnswer(role, 0, _why(role, error))
         return RoleAnswer(role, answer.status_code, answer.text)
 
-    async def runner_status(self) -> Mapping[str, Any]:
-        """The runner's own `/status`; Unavailable when it does not answer."""
-        answer = await self.ask("runner", "/status")
+    async def status(self, role: str) -> Mapping[str, Any]:
+        """The `/status` of a role; Unavailable when it does not answer."""
+        answer = await self.ask(role, "/status")
         if not answer.ok:
             raise Unavailable(answer.message)
         status: Mapping[str, Any] = answer.value
         return status
 
-    async def tell_runner(self, path: str, bot_id: str) -> bool:
-        """Whether the runner took note of `bot_id` at once; else its next pass sees it."""
-        answer = await self.ask("runner", path, body={"bot_id": bot_id})
+    async def tell(self, kind: BotType, path: str, bot_id: str) -> bool:
+        """Whether the role that runs bots of `kind` took note of `bot_id` at once; else its next
+        pass sees it."""
+        answer = await self.ask(ROLE_OF[kind], path, body={"bot_id": bot_id})
         return answer.status in (httpx.codes.OK, httpx.codes.ACCEPTED)
+
+    async def command(self, role: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a role answers to a command. A refusal comes as the error that it is, no answer
+        as Unavailable."""
+        answer = await self.ask(role, path, body=body)
+        if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED):
+            raise _REFUSALS.get(answer.status, Unavailable)(answer.message)
+        done: Mapping[str, Any] = answer.value
+        return done
 
 
 def _why(role: str, error: httpx.TransportError) -> str:

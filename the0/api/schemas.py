@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from the0.models import Outcome, Trigger
+
 JsonSchema = dict[str, Any]
 
 
@@ -66,6 +68,16 @@ PURGE_QUERY = obj(
         }
     }
 )
+DISABLE_QUERY = obj(
+    {
+        "stop_running": {
+            "type": "boolean",
+            "default": False,
+            "description": "Of a scheduled bot also cancel the run that goes on; without, it ends "
+            "by itself. A realtime one is stopped in any case.",
+        }
+    }
+)
 VERSION_QUERY = obj({"version": {**TEXT, "description": "A certain version; else the newest."}})
 LOGS_QUERY = obj(
     {
@@ -89,6 +101,19 @@ LOGS_QUERY = obj(
     }
 )
 
+RUNS_QUERY = obj(
+    {
+        "bot": {**TEXT, "minLength": 1, "description": "The id of a bot; else of all bots."},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20},
+        "before": {
+            **TEXT,
+            "format": "date-time",
+            "description": "Only runs of slots before this time; without an offset it is UTC.",
+        },
+    }
+)
+RUN_LOGS_QUERY = obj({"lines": LOGS_QUERY["properties"]["lines"]})
+
 ERROR = obj(
     {
         "error": obj(
@@ -110,7 +135,7 @@ COMPONENTS: JsonSchema = {
     ),
     "Status": {
         "type": ["object", "null"],
-        "description": "The bot as the runner keeps it; null where the runner never saw it.",
+        "description": "The bot as the role that runs it keeps it; null where that never saw it.",
         "properties": {
             "phase": TEXT,
             "container": {"type": ["string", "null"]},
@@ -122,7 +147,37 @@ COMPONENTS: JsonSchema = {
             "conditions": {"type": "array", "items": ref("Condition")},
             "last_exit": {"type": ["object", "null"]},
             "exits": {"type": "array", "items": ANY_OBJECT},
+            "expression": {**TEXT, "description": "From here on: of scheduled bots only."},
+            "timezone": TEXT,
+            "next": {**TIME, "description": "The next slot."},
+            "running": {"type": ["string", "null"], "description": "The run that goes on."},
+            "last": {"anyOf": [ref("Run"), {"type": "null"}]},
+            "failures": {**COUNT, "description": "Failed runs in a row."},
         },
+    },
+    "Run": {
+        "type": "object",
+        "description": "One attempt at one slot of a scheduled bot.",
+        "properties": {
+            "id": {**TEXT, "description": "RUN_ID in the bot's environment."},
+            "bot_id": TEXT,
+            "slot": {**TIME, "description": "The due time that it is for."},
+            "attempt": {"type": "integer", "minimum": 1},
+            "trigger": {"enum": list(Trigger)},
+            "due": {**TIME, "description": "When it was to start: jitter and backoff included."},
+            "claimed": TIME,
+            "started": TIME,
+            "ended": TIME,
+            "outcome": {"enum": [*Outcome, None], "description": "null until it has ended."},
+            "reason": {**TEXT, "description": "Why, for each that did not simply succeed."},
+            "exit_code": {"type": ["integer", "null"]},
+            "oom_killed": FLAG,
+            "peak_memory_bytes": {"type": ["integer", "null"]},
+            "result": {"description": "The bot's result.json."},
+            "host": TEXT,
+            "log_tail": {"type": "array", "items": TEXT},
+        },
+        "required": ["id", "bot_id", "slot", "attempt", "trigger", "outcome"],
     },
     "Bot": {
         "type": "object",
@@ -167,14 +222,30 @@ CHANGE = obj(
 )
 LIVE: JsonSchema = {
     "type": "boolean",
-    "description": "False where the runner does not answer: what it stored last is shown.",
+    "description": "False where a role in `silent` does not answer: what is stored is shown.",
 }
-BOT_LIST = obj({"bots": {"type": "array", "items": ref("Bot")}, "live": LIVE}, ("bots", "live"))
+SILENT: JsonSchema = {"type": "array", "items": {"enum": ["runner", "scheduler"]}}
+BOT_LIST = obj(
+    {"bots": {"type": "array", "items": ref("Bot")}, "live": LIVE, "silent": SILENT},
+    ("bots", "live", "silent"),
+)
 BOT_DETAIL: JsonSchema = {
     "allOf": [ref("Bot")],
-    "properties": {"config": WHATEVER, "custom": WHATEVER, "live": LIVE},
-    "required": ["config", "live"],
+    "properties": {
+        "config": WHATEVER,
+        "custom": WHATEVER,
+        "live": LIVE,
+        "silent": SILENT,
+        "runs": {
+            "type": "array",
+            "items": ref("Run"),
+            "description": "Of a scheduled bot: the newest first.",
+        },
+    },
+    "required": ["config", "live", "silent"],
 }
+RUN_LIST = obj({"runs": {"type": "array", "items": ref("Run")}}, ("runs",))
+RUN_TOLD = obj({"run": {**TEXT, "description": "The run's id."}}, ("run",))
 CUSTOM_BOT_LIST = obj({"custom_bots": {"type": "array", "items": ref("CustomBot")}})
 CUSTOM_BOT_DETAIL: JsonSchema = {
     "allOf": [ref("CustomBot")],

@@ -12,6 +12,7 @@ from the0.api.logs import Logs
 from the0.api.parts import Parts
 from the0.api.roles import Roles
 from the0.api.routes import Route
+from the0.api.runs import Runs
 from the0.api.token import api_token, bearer
 from the0.config import Settings
 from the0.http import App, new_app, start_app, tcp_socket
@@ -58,6 +59,7 @@ class ControlApi:
             *Host(parts, self.routes).routes(),
             *CustomBots(parts).routes(),
             *Bots(parts).routes(),
+            *Runs(parts).routes(),
             *Logs(parts).routes(),
         ]
 

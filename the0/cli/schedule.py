@@ -12,7 +12,8 @@ import click
 from the0.cli.options import json_option
 from the0.cli.output import duration, print_json, print_table
 from the0.config import bootstrap
-from the0.plugin import PluginArgs, Scheduler
+from the0.plugin import Scheduler
+from the0.schedules import chosen_scheduler
 
 MOST_FIRES = 1000
 LOCAL_TIME = "%a %Y-%m-%d %H:%M:%S %z"
@@ -42,7 +43,8 @@ def preview(expression: str, timezone: str, number: int, as_json: bool) -> None:
     from `@hourly` to `@every 90s`; see docs/bots.md. No host is asked.
     """
     now = datetime.now(UTC)
-    found = list(islice(_fires(_scheduler(), expression, timezone, now), number))
+    scheduler = chosen_scheduler(*bootstrap())
+    found = list(islice(_fires(scheduler, expression, timezone, now), number))
     if as_json:
         times = [due.isoformat() for due in found]
         print_json({"expression": expression, "timezone": timezone, "fires": times})
@@ -59,13 +61,6 @@ def preview(expression: str, timezone: str, number: int, as_json: bool) -> None:
             for due in found
         ],
     )
-
-
-def _scheduler() -> Scheduler:
-    """The one that the settings of this machine choose."""
-    settings, plugins = bootstrap()
-    args = PluginArgs(settings.general.instance, "", settings.state_dir.root, settings.sections)
-    return plugins.schedulers.get(settings.scheduler.plugin)(args)
 
 
 def _fires(

@@ -48,8 +48,8 @@ def test_what_json_cannot_say_is_null() -> None:
 
 
 def test_a_bot_that_is_leaving_is_shown_as_not_enabled() -> None:
-    shown = leaving({"id": "a", "phase": "stopping"})
-    assert (shown["name"], shown["enabled"], shown["status"]["phase"]) == ("a", False, "stopping")
+    shown = leaving(BotType.SCHEDULED, {"id": "a", "phase": "stopping"})
+    assert (shown["name"], shown["enabled"], shown["type"]) == ("a", False, "scheduled")
 
 
 def custom(name: str, version: str) -> dict[str, Any]:

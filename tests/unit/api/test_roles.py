@@ -6,20 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.api import METRICS, Runner
+from tests.support.api import METRICS, RUN_ID, Runner, Scheduler
 from the0.api.roles import RoleAnswer, Roles, merged_metrics
-from the0.errors import Unavailable
+from the0.errors import Conflict, NotFound, The0Error, Unavailable
 from the0.http import unix_socket
+from the0.models import BotType
 
 
 async def test_a_role_that_answers_is_given_as_it_is(tmp_path: Path) -> None:
     runner = Runner(bots=[{"id": "a"}], ready=False)
     async with runner.serving(tmp_path / "runner.sock"):
         roles = Roles(tmp_path)
-        assert (await roles.runner_status())["bots"] == [{"id": "a"}]
+        assert (await roles.status("runner"))["bots"] == [{"id": "a"}]
         (answer,) = await roles.ask_all("/readyz")
         assert (answer.status, answer.value) == (503, {"mongo": "does not answer"})
-        assert await roles.tell_runner("/wake", "a/b ü")
+        assert await roles.tell(BotType.REALTIME, "/wake", "a/b ü")
     assert runner.told == [("/wake", "a/b ü")]
 
 
@@ -31,8 +32,21 @@ async def test_a_role_that_is_down_says_how_to_start_it(tmp_path: Path, stale: b
     (answer,) = await roles.ask_all("/healthz")
     assert (answer.role, answer.status) == ("runner", 0)
     with pytest.raises(Unavailable, match="the0-host --role runner"):
-        await roles.runner_status()
-    assert not await roles.tell_runner("/wake", "a")
+        await roles.status("runner")
+    assert not await roles.tell(BotType.REALTIME, "/wake", "a")
+
+
+@pytest.mark.parametrize("error", [NotFound("no such bot"), Conflict("it is disabled")])
+async def test_a_command_that_a_role_refuses_comes_back_as_the_error_that_it_was(
+    tmp_path: Path, error: The0Error
+) -> None:
+    roles = Roles(tmp_path)
+    async with Scheduler(refused={"b": error}).serving(tmp_path / "scheduler.sock"):
+        assert await roles.command("scheduler", "/run-now", {"bot_id": "a"}) == {"run": RUN_ID}
+        with pytest.raises(type(error), match=error.message):
+            await roles.command("scheduler", "/run-now", {"bot_id": "b"})
+    with pytest.raises(Unavailable, match="the0-host --role scheduler"):
+        await roles.command("scheduler", "/run-now", {"bot_id": "a"})
 
 
 def test_metrics_of_all_roles_become_one_page() -> None:
