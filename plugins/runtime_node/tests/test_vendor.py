@@ -124,6 +124,12 @@ def test_the_images_sdk_stands_in_for_one_that_cannot_be_had(project: Path, lock
     assert not locked or (project / "package-lock.json").read_text() == lock_before
 
 
+def test_keys_of_registries_stay_out_of_the_archive(project: Path) -> None:
+    (project / ".npmrc").write_text("//127.0.0.1:9/:_authToken=secret\n")
+    install(project)
+    assert not (project / ".npmrc").exists()
+
+
 def test_only_the_sdk_leaves_nothing_to_install(project: Path) -> None:
     package(project, dependencies={PUBLIC_SDK: "*"})
     (step,) = install(project)

@@ -33,8 +33,14 @@ def install(project: Path, progress: Progress) -> None:
     with npm's own words, and Unavailable when no registry answered.
     """
     manifest = Manifest.read(project)
-    if not manifest.packages and not manifest.builds:
-        return
+    if manifest.packages or manifest.builds:
+        _install_and_build(project, manifest, progress)
+        _tidy(project / MODULES)
+    # It is for npm, and may hold the key of a registry: nothing for an archive.
+    (project / ".npmrc").unlink(missing_ok=True)
+
+
+def _install_and_build(project: Path, manifest: Manifest, progress: Progress) -> None:
     with npm_in(project) as npm, ExitStack() as stack:
         if not _registry_has_sdk(npm, manifest):
             progress.step(f"{PUBLIC_SDK}: no registry gives it; the image's own SDK stands in")
@@ -45,7 +51,6 @@ def install(project: Path, progress: Progress) -> None:
         if manifest.builds:
             _build(npm, progress)
             _prune(npm, manifest, progress)
-    _tidy(project / MODULES)
 
 
 def _registry_has_sdk(npm: Npm, manifest: Manifest) -> bool:
