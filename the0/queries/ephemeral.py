@@ -28,8 +28,8 @@ from the0.repository import Repository
 from the0.watch import FolderWatch
 
 RETRY_SEC = 1.0
+FIRST_WORD_SEC = 0.25
 LOOK_AGAIN_SEC = 1.0
-ATTEMPTS = 2
 
 log = logging.getLogger("the0.queries")
 
@@ -104,15 +104,15 @@ class EphemeralQueries:
             raise DeadlineExceeded(text) from None
 
     async def _answer(self, keeper: Keeper, ready: Ready, job: _Job) -> Answer:
-        for _ in range(ATTEMPTS):
+        for fresh in (False, True):
             try:
-                return await self._attempt(keeper, ready, job)
+                return await self._attempt(keeper, ready, job, fresh=fresh)
             except _Lost:
-                log.info("a query container ended before it began; another one is taken")
+                log.info("a query container ended before it began; another one is made")
         raise Unavailable("The containers for this query ended before they began.")
 
-    async def _attempt(self, keeper: Keeper, ready: Ready, job: _Job) -> Answer:
-        async with keeper.container(ready, job.bot.resources) as member:
+    async def _attempt(self, keeper: Keeper, ready: Ready, job: _Job, *, fresh: bool) -> Answer:
+        async with keeper.container(ready, job.bot.resources, fresh=fresh) as member:
             left_sec = max(0.0, job.deadline - asyncio.get_running_loop().time())
             asked = {
                 "path": job.query.path,
@@ -129,6 +129,7 @@ class EphemeralQueries:
 
     async def _ended(self, keeper: Keeper, member: Member) -> LaunchStatus:
         """The agent's last report."""
+        patience_sec = FIRST_WORD_SEC
         with self._watch.of(status_file(member.launch)) as change:
             while True:
                 status = self._launches.status(member.launch)
@@ -136,7 +137,8 @@ class EphemeralQueries:
                     return status
                 if status and (held_up := hold_up(status)):
                     raise held_up
-                if await change.wait(LOOK_AGAIN_SEC) or not await keeper.containers.ended(member):
+                if await change.wait(patience_sec) or not await keeper.containers.ended(member):
+                    patience_sec = LOOK_AGAIN_SEC
                     continue
                 if status is None:
                     raise _Lost

@@ -125,7 +125,7 @@ class Containers:
 
     async def _remove(self, ref: str, patience_sec: float) -> None:
         engine, loop = self._with.engine, asyncio.get_running_loop()
-        begun = loop.time()
+        begun, pause_sec = loop.time(), _LOOK_SEC
         while True:
             if loop.time() >= begun + patience_sec:
                 await engine.call(engine.executor.kill, ref)
@@ -135,7 +135,8 @@ class Containers:
             except Conflict:
                 if loop.time() > begun + REMOVE_SEC:
                     raise
-                await asyncio.sleep(_LOOK_SEC)
+                await asyncio.sleep(pause_sec)
+                pause_sec = min(1.0, pause_sec * 1.5)
             else:
                 return
 

@@ -1,11 +1,11 @@
-"""Keeps containers waiting for queries, one pool for each runtime, and hands them out."""
+"""Keeps containers waiting for queries, one pool for each image, and hands them out."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from the0.config import Settings
@@ -58,7 +58,9 @@ class Keeper:
         self._engine = self.containers.engine
         self._runtimes = Runtimes(site.plugins.runtimes, site.args, self._engine, self.launcher)
         self._names = site.plugins.runtimes.names()
-        self._pools: dict[str, Pool] = {}
+        # By tag, and with the runtime by whose name the image is looked up: a site may have one
+        # image for all runtimes.
+        self._pools: dict[str, tuple[str, Pool]] = {}
         self._looked_at: dict[str, float] = {}
         self._owned = OwnedWork()
         self._wake = asyncio.Event()
@@ -68,8 +70,6 @@ class Keeper:
     async def open(self) -> None:
         """Remove what is left over and make the engine ready. Raises The0Error when it cannot."""
         await self._look()
-        if self._settings.min_waiting:
-            self._pools = {name: Pool(self._settings) for name in self._names}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the pools as the demand wants them, until `stop`."""
@@ -104,10 +104,15 @@ class Keeper:
         return found
 
     @asynccontextmanager
-    async def container(self, ready: Ready, resources: Resources) -> AsyncIterator[Member]:
-        """A container for one job, removed in the background afterwards: after a moment for its
-        log when all went well, else at once."""
-        member = self._waiting(ready, resources)
+    async def container(
+        self, ready: Ready, resources: Resources, *, fresh: bool = False
+    ) -> AsyncIterator[Member]:
+        """A container for one job (`fresh`: made for it), removed in the background afterwards:
+        after a moment for its log when all went well, else at once."""
+        if fresh:
+            # One that waited was dead; others may be.
+            self._next_look = 0.0
+        member = None if fresh else self._waiting(ready, resources)
         if member is None:
             member = await self.containers.make(ready.image, resources)
         patience_sec = 0.0
@@ -122,8 +127,13 @@ class Keeper:
         """One that waits; all of them have the site's default limits."""
         if resources != Resources():
             return None
-        pool = self._pools.setdefault(ready.runtime.name, Pool(self._settings))
+        pool = self._pool_of(ready)
         return pool.take(ready.image.identity, asyncio.get_running_loop().time())
+
+    def _pool_of(self, ready: Ready) -> Pool:
+        return self._pools.setdefault(ready.image.tag, (ready.runtime.name, Pool(self._settings)))[
+            1
+        ]
 
     # --- tending ---
 
@@ -133,20 +143,21 @@ class Keeper:
             return
         if now >= self._next_look:
             await self._look()
-        for name, pool in self._pools.items():
-            try:
-                ready = await self.ready(name)
-            except Unavailable:
-                continue
-            for one in pool.surplus(ready.image.identity, now):
-                self.containers.dismiss(one)
-            while pool.lacking(now) and self._coming < MADE_AT_ONCE:
-                pool.coming += 1
-                self._owned.begin(self._add(pool, ready), f"query container of {name}")
+        for name, pool in list(self._pools.values()):
+            # Without its image a pool stays as it is.
+            with suppress(Unavailable):
+                self._tend_pool(pool, await self.ready(name), now)
+
+    def _tend_pool(self, pool: Pool, ready: Ready, now: float) -> None:
+        for one in pool.surplus(ready.image.identity, now):
+            self.containers.dismiss(one)
+        while pool.lacking(now) and self._coming < MADE_AT_ONCE:
+            pool.coming += 1
+            self._owned.begin(self._add(pool, ready), f"query container of {ready.image.tag}")
 
     @property
     def _coming(self) -> int:
-        return sum(pool.coming for pool in self._pools.values())
+        return sum(pool.coming for _, pool in self._pools.values())
 
     async def _add(self, pool: Pool, ready: Ready) -> None:
         try:
@@ -162,10 +173,18 @@ class Keeper:
         """Networks and firewall as they should be, nothing left over, and no dead ones in wait."""
         await self._engine.call(self._engine.executor.prepare)
         ended = await self.containers.sweep()
-        for pool in self._pools.values():
+        for _, pool in self._pools.values():
             for one in pool.lose(ended):
                 self.containers.dismiss(one)
+        if self._settings.min_waiting:
+            await self._have_pools()
         self._next_look = asyncio.get_running_loop().time() + LOOK_SEC
+
+    async def _have_pools(self) -> None:
+        """Nobody needs to ask for what is to wait in any case."""
+        for name in self._names:
+            with suppress(Unavailable):
+                self._pool_of(await self.ready(name))
 
     def _pause(self) -> None:
         self._pause_until = asyncio.get_running_loop().time() + RETRY_SEC

@@ -58,7 +58,7 @@ class Demand:
 
 
 class Pool:
-    """The waiting containers of one runtime. Each leaves once: for its one job, or to be removed.
+    """The waiting containers of one kind. Each leaves once: for its one job, or to be removed.
 
     `coming` counts those that are being made.
     """

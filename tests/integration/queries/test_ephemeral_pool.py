@@ -1,0 +1,147 @@
+"""Containers that wait for queries, and what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+import docker
+import pytest
+import pytest_asyncio
+
+from tests.support.queries import ANSWER, Asked, asking
+from tests.support.runner import Installation, eventually, stays
+from the0.models import Container, ContainerState, Purpose
+from the0.queries import ephemeral_keeper
+
+WHO = """
+import os, socket
+again = os.path.exists("/tmp/mark") or os.path.exists("/query/result.json")
+open("/tmp/mark", "w").close()
+open("/query/result.json", "w").write('"%s %s"' % (socket.gethostname(), again))
+"""
+HANGS = "import time\nprint('up', flush=True)\nwhile True: time.sleep(1)\n"
+
+
+@pytest_asyncio.fixture
+async def asked(site: Installation) -> AsyncIterator[Asked]:
+    """Two containers wait."""
+    site.settings["THE0_QUERY_POOL__MIN_WAITING"] = "2"
+    site.settings["THE0_QUERY_POOL__MAX_WAITING"] = "3"
+    async with asking(site) as found:
+        await happens(lambda: ready(found) == 2, "two wait")
+        yield found
+
+
+def waiting(site: Installation) -> list[Container]:
+    """The running query containers."""
+    found = [one for one in site.containers() if one.purpose is Purpose.QUERY]
+    return [one for one in found if one.state is ContainerState.RUNNING]
+
+
+def ready(asked: Asked) -> int:
+    """How many are waiting by the keeper's own account."""
+    keeper = asked.queries._keeper
+    assert keeper
+    return sum(len(pool) for _, pool in keeper._pools.values())
+
+
+@contextmanager
+def host_that_asks(site: Installation, *bots: str) -> Iterator[None]:
+    """A host in a process of its own, killed in the end."""
+    command = [sys.executable, "-m", "tests.support.queries_process", *bots]
+    host = subprocess.Popen(command, env={**site.environ, "PYTHONPATH": "."})
+    try:
+        yield
+    finally:
+        host.kill()
+        host.wait()
+
+
+async def happens(seen: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(eventually, seen, what)
+
+
+async def test_no_container_serves_two_jobs(asked: Asked) -> None:
+    before = {one.ref[:12] for one in waiting(asked.site)}
+    bot = asked.bot(WHO)
+    answers = [(await asked.ask(bot)).body for _ in range(3)]
+    answers += [one.body for one in await asyncio.gather(*(asked.ask(bot) for _ in range(6)))]
+    names = [answer.decode().strip('"').split() for answer in answers]
+    assert all(again == "False" for _, again in names)
+    assert len({name for name, _ in names}) == len(names)
+    assert names[0][0] in before
+    # What was demanded is kept ready, within the bounds; the rest is gone.
+    await happens(lambda: len(waiting(asked.site)) == 3, "three wait")
+    await asyncio.to_thread(stays, lambda: len(waiting(asked.site)), 3.0, "three go on waiting")
+
+
+async def test_one_that_died_waiting_costs_no_answer(asked: Asked) -> None:
+    dead = waiting(asked.site)
+    with asked.site.executor() as executor:
+        for one in dead:
+            executor.kill(one.ref)
+    assert (await asked.ask(asked.bot(ANSWER))).status == 200
+
+
+async def test_those_of_an_old_image_are_replaced(
+    site: Installation, docker_engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ephemeral_keeper, "IMAGE_SEC", 0.5)
+    image = docker_engine.images.get(site.settings["RUNTIME_IMAGE"])
+    tag = f"{site.instance}:test"
+    image.tag(tag)
+    site.settings |= {"RUNTIME_IMAGE": tag, "THE0_QUERY_POOL__MIN_WAITING": "1"}
+    try:
+        async with asking(site):
+            await happens(lambda: waiting(site), "one waits")
+            (before,) = waiting(site)
+            made = docker_engine.api.create_container(image.id)
+            changed = docker_engine.api.commit(made["Id"], changes="LABEL changed=1")["Id"]
+            docker_engine.api.remove_container(made["Id"])
+            docker_engine.images.get(changed).tag(tag)
+            await happens(lambda: waiting(site) and before not in waiting(site), "it is replaced")
+            (after,) = waiting(site)
+            assert docker_engine.api.inspect_container(after.ref)["Image"] == changed
+    finally:
+        docker_engine.images.remove(tag, noprune=True)
+
+
+async def test_a_runner_leaves_them_alone(asked: Asked) -> None:
+    site = asked.site
+    before = {one.ref for one in waiting(site)}
+    site.start_host("runner")
+    await happens(lambda: _passes(site) >= 2, "the runner has looked")
+    assert {one.ref for one in waiting(site)} == before
+    assert site.ask("/status")[1]["bots"] == []
+    assert site.stop_host() == 0
+    assert (await asked.ask(asked.bot(ANSWER))).status == 200
+
+
+def _passes(site: Installation) -> float:
+    try:
+        text = site.ask("/metrics")[1]
+    except OSError:
+        return 0.0
+    lines = [line for line in text.splitlines() if line.startswith("the0_passes_total ")]
+    return float(lines[0].split()[-1]) if lines else 0.0
+
+
+async def test_what_a_killed_host_left_is_removed_by_the_next(site: Installation) -> None:
+    site.settings["THE0_QUERY_POOL__MIN_WAITING"] = "1"
+    async with asking(site) as first:
+        for bot_id in ("one", "two", "three"):
+            first.bot(HANGS, bot_id)
+    with host_that_asks(site, "one", "two", "three"):
+        await happens(lambda: len(waiting(site)) >= 4, "three run and one waits")
+    left = {one.ref for one in waiting(site)}
+    assert len(left) >= 4
+    async with asking(site) as second:
+        assert left.isdisjoint(one.ref for one in site.containers())
+        assert len(list(second.settings.state_dir.launches.glob("*.json"))) <= 1
+        assert (await second.ask(second.bot(ANSWER))).status == 200
+    assert site.containers() == []
+    assert list(second.settings.state_dir.launches.iterdir()) == []
