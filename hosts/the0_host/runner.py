@@ -12,8 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from the0.config import Settings
-from the0.core.bot_service import BotService, Site
+from the0.core.bot_service import BotService
 from the0.core.installation import Claim, claim
+from the0.core.site import Site
 from the0.errors import Conflict, Unavailable
 from the0.launches import LaunchStore
 from the0.models import Container

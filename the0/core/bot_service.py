@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from the0.bot_events import BotEvent
-from the0.config import Settings
 from the0.core.actions import Actions, Tools
 from the0.core.backoff import Backoff
 from the0.core.bots import Bots
@@ -24,45 +22,28 @@ from the0.core.engine import Engine
 from the0.core.lanes import Lanes
 from the0.core.launcher import Launcher
 from the0.core.plan import Hold, Unseen
-from the0.core.reconcile import Reconciler, free_disk_fault
+from the0.core.reconcile import Reconciler
 from the0.core.retirement import Remains, Retirement
 from the0.core.runtimes import Runtimes
 from the0.core.service_state import Metrics, ServiceState
+from the0.core.site import Site, host_hold, host_probes, wait_for
 from the0.core.status_store import StatusStore
 from the0.core.tasks import Tasks
 from the0.core.views import condition_json, running_bot_json
 from the0.documents import parse_bot
 from the0.errors import The0Error, Unavailable
 from the0.events import EventSource
-from the0.launches import LaunchStore
 from the0.models import BotType, ContainerEvent
-from the0.plugin.interfaces import Executor, PluginArgs, Storage
-from the0.plugin.registry import Registry
 from the0.pool import BlockingPool
-from the0.repository import Repository
 from the0.storage.state import StateStore
 
 LOAD_RETRY_SEC = 2.0
 STATUS_POLL_SEC = 1.0
-CONNECTED_POLL_SEC = 0.2
 EVENTS_GAP_SEC = 0.5
 LANES_END_SEC = 10.0
 LAST_WRITES_SEC = 5.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Site:
-    """What one installation consists of; `args` is what its plugins are made with."""
-
-    settings: Settings
-    args: PluginArgs
-    repository: Repository
-    executor: Executor
-    storage: Storage
-    runtimes: Registry[Any]
-    launches: LaunchStore
 
 
 class BotService:
@@ -159,7 +140,7 @@ class BotService:
             except Unavailable as error:
                 log.warning("waiting for MongoDB: %s", error)
             self._alive_at = time.monotonic()
-            await _wait(stop, LOAD_RETRY_SEC)
+            await wait_for(stop, LOAD_RETRY_SEC)
 
     async def _passes(self, tasks: Tasks) -> None:
         runner = self._site.settings.runner
@@ -172,7 +153,7 @@ class BotService:
             if not listening:
                 listening = True
                 self._listen(tasks)
-            await _wait(self._pass_wanted, due)
+            await wait_for(self._pass_wanted, due)
 
     def _listen(self, tasks: Tasks) -> None:
         """After the first pass: act on what happens from now on."""
@@ -285,47 +266,9 @@ class BotService:
         )
 
     def _probes(self) -> Dependencies:
-        async def storage() -> None:
-            await self._storage.call(self._site.storage.ping)
-
-        async def engine() -> None:
-            if self._engine.fault:
-                raise Unavailable(self._engine.fault)
-
-        async def nats() -> None:
-            while self._events and not self._events.connected:  # noqa: ASYNC110 - it has no event
-                await asyncio.sleep(CONNECTED_POLL_SEC)
-
-        async def disk() -> None:
-            settings = self._site.settings
-            minimum = settings.runner.min_free_disk_mb
-            if fault := free_disk_fault(str(settings.state_dir.root), minimum):
-                raise Unavailable(fault)
-
-        probes = {
-            "mongodb": self._site.repository.ping,
-            "storage": storage,
-            "engine": engine,
-            "disk": disk,
-        }
-        if self._events:
-            probes["nats"] = nats
+        probes = host_probes(self._site, self._engine, self._storage, self._events)
         return Dependencies(probes, self._pass_wanted.set)
 
     def _hold(self) -> Hold | None:
         """Why nothing may be started at the moment."""
-        if not self._reconciler.prepared:
-            return Hold("NetworkNotReady", "NotMade", "The bots' networks are not ready yet.")
-        if fault := self._dependencies.fault("storage"):
-            return Hold("StorageUnavailable", "NoAnswer", f"The storage cannot be used: {fault}")
-        if fault := self._dependencies.fault("disk"):
-            return Hold("DiskLow", "BelowWatermark", fault)
-        return None
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
+        return host_hold(self._dependencies, prepared=self._reconciler.prepared)

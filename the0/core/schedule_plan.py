@@ -30,9 +30,8 @@ LATE = timedelta(seconds=5)
 MISSED_RECORDED = 100
 """Most slots of one bot that passed unwatched and get a record each, the newest."""
 
-TIMED_OUT, CANCELLED = "timed out", "cancelled"
+TIMED_OUT = "timed out"
 RETRIED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
-STARTED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CANCELLED})
 
 NOBODY_THERE = "no scheduler was there when it was due"
 
@@ -69,14 +68,20 @@ def catch_up(bot: BotSchedule, slots: Sequence[datetime], now: datetime) -> date
 def new_run(
     bot: BotSchedule, slot: datetime, who: Scheduler, now: datetime, trigger: Trigger
 ) -> Run:
-    """The first attempt at a slot, claimed by `who`; a manual one is due at once."""
+    """The first attempt at a slot, claimed by `who`. A manual one is due at once, and the only
+    one: whoever asked sees how it ends."""
+    manual = trigger is Trigger.MANUAL
+    due = slot if manual else due_of(bot, slot)
     return Run(
         id=run_id(bot.id, slot, 1),
         bot_id=bot.id,
         slot=slot,
         attempt=1,
         trigger=trigger,
-        due=slot if trigger is Trigger.MANUAL else due_of(bot, slot),
+        due=due,
+        deadline=deadline_of(bot, due),
+        timeout_sec=bot.schedule.timeout_sec,
+        retries=0 if manual else bot.schedule.retries,
         claimed=now,
         owner=who.owner,
         lease_until=None,
@@ -90,16 +95,18 @@ def unstarted(run: Run, outcome: Outcome, reason: str, now: datetime) -> Run:
     return replace(run, ended=now, outcome=outcome, reason=reason, lease_until=None)
 
 
-def next_attempt(run: Run, retries: int, delay_sec: float) -> Run | None:
+def next_attempt(run: Run, delay_sec: float) -> Run | None:
     """The attempt that follows one that ended, None when there is to be none."""
-    if run.outcome not in RETRIED or run.attempt > retries or run.ended is None:
+    if run.outcome not in RETRIED or run.attempt > run.retries or run.ended is None:
         return None
+    due = run.ended + timedelta(seconds=delay_sec)
     return replace(
         run,
         id=run_id(run.bot_id, run.slot, run.attempt + 1),
         attempt=run.attempt + 1,
         trigger=Trigger.RETRY,
-        due=run.ended + timedelta(seconds=delay_sec),
+        due=due,
+        deadline=due + (run.deadline - run.due),
         claimed=run.ended,
         launch="",
         started=None,

@@ -60,20 +60,29 @@ class RunRecords:
                 return len(runs) - len(errors)
         return len(runs)
 
+    async def hold_run(self, run: Run) -> bool:
+        """Renew the lease of a claimed run, with the launch it is about to have; False when it is
+        no longer its owner's, or somebody asked for its end."""
+        return await self._change_held(run, {"launch": run.launch, "lease_until": run.lease_until})
+
     async def begin_run(self, run: Run, started: datetime) -> bool:
         """Note that the container of `run` was started; False when it is no longer its owner's,
         or somebody asked for its end."""
+        return await self._change_held(run, {"started": started, "launch": run.launch})
+
+    async def _change_held(self, run: Run, fields: Document) -> bool:
         held = {"_id": run.id, "owner": run.owner, "active": True, "cancel": ""}
         with self.connection.call():
-            change = {"$set": {"started": started, "launch": run.launch}}
-            return (await self._runs.update_one(held, change)).matched_count == 1
+            return (await self._runs.update_one(held, {"$set": fields})).matched_count == 1
 
     async def finish_run(self, run: Run) -> bool:
-        """Store how a run ended; False when that is known already, which then stays."""
+        """Store how a run ended; False when that is known already, which then stays. How a
+        container ended is for anybody to tell, that there will be none only for the owner."""
+        whose = {} if run.started else {"owner": run.owner}
         fields = {k: v for k, v in _document(run).items() if k not in ("_id", "active", "cancel")}
         with self.connection.call():
             result = await self._runs.update_one(
-                {"_id": run.id, "active": True},
+                {"_id": run.id, "active": True, **whose},
                 {"$set": {**fields, "lease_until": None}, "$unset": {"active": ""}},
             )
             return result.matched_count == 1
@@ -141,6 +150,15 @@ class RunRecords:
         with self.connection.call():
             found = self._runs.find(query).sort(order).limit(limit)
             return [_run(one) async for one in found]
+
+    async def ended_runs(self, since: datetime, limit: int = 10_000) -> list[Run]:
+        """Runs that ended at `since` or later, the newest `limit`, oldest first; without what may
+        be large."""
+        query = {"ended": {"$gte": since}}
+        large = {"log_tail": 0, "result": 0}
+        with self.connection.call():
+            found = self._runs.find(query, large).sort("ended", DESCENDING).limit(limit)
+            return [_run(one) async for one in found][::-1]
 
     # --- retention ---
 
