@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.support.site import Site, eventually, instance_file
 
+TYPESCRIPT = Path(__file__).parents[2] / "examples/bots/trend-signal"
+
 
 def running(site: Site, bot_id: str) -> None:
     eventually(lambda: site.phase(bot_id), lambda phase: phase == "running")
@@ -101,3 +103,11 @@ def test_the_doctor_finds_nothing_that_prevents_bots(site: Site) -> None:
     found = site.json("doctor")
     assert found["ok"] is True
     assert {"engine", "mongodb", "storage", "nats", "disk"} <= {c["name"] for c in found["checks"]}
+
+
+def test_a_bot_in_typescript_is_built_deployed_and_runs(site: Site) -> None:
+    site.the0("custom-bot", "deploy", str(TYPESCRIPT))
+    site.the0("bot", "deploy", str(TYPESCRIPT / "instance.json"), "--id", "typescript")
+    running(site, "typescript")
+    eventually(lambda: "tick" in site.the0("bot", "logs", "typescript"))
+    site.the0("bot", "delete", "typescript", "--purge", "--yes")
