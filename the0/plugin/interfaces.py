@@ -114,12 +114,16 @@ class Runtime(Plugin):
 
     @abstractmethod
     def check_project(self, project: Path, entrypoints: Mapping[str, str]) -> Sequence[str]:
-        """The faults of a bot project on disk, each naming its file; empty when there are none."""
+        """The faults of a bot project on disk, each naming its file; empty when there are none.
+
+        A missing entrypoint is one, unless :meth:`vendor` makes it.
+        """
 
     @abstractmethod
     def vendor(self, project: Path, progress: Progress) -> None:
         """Bring the project's dependencies into `project` (a scratch copy) for the image's
-        platform. Raises :class:`~the0.errors.InvalidInput` with the tool's own words."""
+        platform, and build what the project itself says how to build. Raises
+        :class:`~the0.errors.InvalidInput` with the tool's own words."""
 
 
 class Progress(ABC):
