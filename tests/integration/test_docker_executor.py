@@ -27,6 +27,7 @@ from the0.testing.containers import (
     until_logged,
 )
 from the0.testing.executor import ExecutorConformance
+from the0.testing.isolation import IsolationConformance
 
 IMAGE = "the0/test-executor:latest"
 DIGEST = "digest of the test image"
@@ -57,7 +58,7 @@ def executor(instance: str) -> Iterator[DockerExecutor]:
     made.close()
 
 
-class TestConformance(ExecutorConformance):
+class TestConformance(IsolationConformance, ExecutorConformance):
     @pytest.fixture
     def executor(self, instance: str) -> Iterator[DockerExecutor]:
         self.instance = instance

@@ -26,16 +26,19 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def build_agent() -> bytes:
+CAN_COMPILE = importlib.util.MAGIC_NUMBER == IMAGE_MAGIC
+"""Whether this Python makes the same byte code as the images'."""
+
+
+def build_agent(*, compiled: bool = CAN_COMPILE) -> bytes:
     """The content of `/app/runtime`: a program for the image's own Python, the same bytes for the
-    same sources. It holds byte code where this Python makes the same as the image's, which halves
-    the time to start, else the sources."""
+    same sources. It holds byte code, which halves the time to start, or the sources."""
     folder = Path(__file__).parent
     sources = {"__main__.py": _MAIN, "the0/__init__.py": ""}
     for path in sorted(folder.glob("*.py")):
         if path.name not in _HOST_ONLY:
             sources[f"the0/agent/{path.name}"] = path.read_text(encoding="utf-8")
-    return SHEBANG + _pack(sources, compiled=importlib.util.MAGIC_NUMBER == IMAGE_MAGIC)
+    return SHEBANG + _pack(sources, compiled=compiled)
 
 
 def _pack(sources: dict[str, str], *, compiled: bool) -> bytes:

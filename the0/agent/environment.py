@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from the0.agent.launch import Launch
 from the0.agent.paths import Paths
@@ -11,12 +13,13 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def process_environment(
-    launch: Launch, entrypoint: str, paths: Paths, search_path: str | None = None
+    launch: Launch, entrypoint: str, paths: Paths, own: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str]:
-    """The environment for the process of `entrypoint` (`bot` or `query`). `search_path` is PATH
-    as the image sets it."""
+    """The environment for the process of `entrypoint` (`bot` or `query`). `own` is that of the
+    container: PATH as the image sets it, and the port of the query server where containers share
+    one network."""
     variables = {
-        "PATH": search_path or _DEFAULT_PATH,
+        "PATH": own.get("PATH") or _DEFAULT_PATH,
         "HOME": "/tmp",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
@@ -31,7 +34,7 @@ def process_environment(
         "CODE_MOUNT_DIR": paths.bot.lstrip("/"),
         "SCRIPT_PATH": launch.entrypoints.get(entrypoint, ""),
         "ENTRYPOINT_TYPE": entrypoint,
-        "THE0_QUERY_PORT": str(launch.query_port),
+        "THE0_QUERY_PORT": own.get("THE0_QUERY_PORT") or str(launch.query_port),
     }
     if launch.run_id is not None:
         variables["RUN_ID"] = launch.run_id

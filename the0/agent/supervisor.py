@@ -164,7 +164,7 @@ class Supervisor:
         writable = (self._paths.query, self._paths.tmp, _WRITABLE_FOR_QUERIES)
         return Command(
             self._launch.commands[entrypoint],
-            process_environment(self._launch, entrypoint, self._paths, os.environ.get("PATH")),
+            process_environment(self._launch, entrypoint, self._paths, os.environ),
             self._paths.bot,
             writable if entrypoint == "query" else None,
         )

@@ -54,7 +54,7 @@ from the0.testing.containers import (
     until_logged,
     wait_for,
 )
-from the0.testing.isolation import IsolationConformance
+from the0.testing.isolation import PlaceConformance
 
 ODD_IDS: Sequence[str] = (
     "plain",
@@ -76,8 +76,9 @@ OBEDIENT = ("sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; 
 DEAF = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
 
 
-class ExecutorConformance(IsolationConformance, ABC):
-    """What every executor has to do. Each test uses bots of its own."""
+class ExecutorConformance(PlaceConformance, ABC):
+    """What every executor has to do. Each test uses bots of its own. An executor that isolates bots
+    shows it by :class:`the0.testing.isolation.IsolationConformance`."""
 
     @pytest.fixture
     @abstractmethod

@@ -69,7 +69,7 @@ def test_a_flush_needs_no_command() -> None:
 def test_a_bot_sees_the_contract_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THE0_TOKEN", "secret")
     launch = parse({**MINIMAL, "config": "{}", "timezone": "Europe/Berlin", "run_id": "r"})
-    assert process_environment(launch, "bot", Paths(), "/bin") == {
+    assert process_environment(launch, "bot", Paths(), {"PATH": "/bin"}) == {
         "PATH": "/bin",
         "HOME": "/tmp",
         "LANG": "C.UTF-8",
