@@ -15,7 +15,8 @@ from the0.agent.reactor import Reactor
 from the0.agent.workers import Message, Send, Worker
 
 _COST_SHARE = 10
-"""Saving takes at most one part in this many of the time."""
+"""Saving takes at most one part in this many of a core's time. Waiting for a store that hangs costs
+nothing, and must not put off the next attempt."""
 
 _CALM_SEC = 60.0
 
@@ -32,7 +33,6 @@ class Saver:
         self._pauses = Backoff(most=_CALM_SEC)
         self._saved_signature: int | None = None
         self._saving_signature: int | None = None
-        self._began = 0.0
         self._next_on_change = 0.0
         self._next_anyway = 0.0
 
@@ -44,7 +44,7 @@ class Saver:
         changed = signature != self._saved_signature
         if now >= (self._next_on_change if changed else self._next_anyway):
             self._saving_signature = signature
-            self._start(now)
+            self._start()
 
     def ended(self, pid: int, status: int) -> None:
         """A fork ended with the wait status `status`."""
@@ -60,8 +60,7 @@ class Saver:
         self._worker = None
         self._settle(self._outcome)
 
-    def _start(self, now: float) -> None:
-        self._began = now
+    def _start(self) -> None:
         self._outcome = {}
         try:
             self._worker = workers.start(self._work)
@@ -75,7 +74,8 @@ class Saver:
     def _work(self, send: Send) -> int:
         from the0.agent import saving  # noqa: PLC0415 - large, and only needed in this fork
 
-        send(saving.save(self._job)._asdict())
+        outcome = saving.save(self._job)
+        send({**outcome._asdict(), "cpu_sec": time.process_time()})
         return 0
 
     def _read(self) -> None:
@@ -89,7 +89,7 @@ class Saver:
 
     def _settle(self, outcome: Message) -> None:
         now = time.monotonic()
-        cost = (now - self._began) * _COST_SHARE
+        cost = outcome.get("cpu_sec", 0.0) * _COST_SHARE
         sync = self._job.launch.sync
         if outcome.get("saved"):
             self._saved_signature = self._saving_signature

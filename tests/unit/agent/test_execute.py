@@ -141,6 +141,22 @@ def test_state_is_saved_while_the_bot_runs(agent: Agent) -> None:
     assert agent.gateway.lines()[-1] == "1"
 
 
+def test_a_store_that_hung_for_a_while_does_not_put_off_the_next_attempt(agent: Agent) -> None:
+    agent.give(FOREVER, sync={"interval_sec": 0.1, "min_interval_sec": 0.05})
+    agent.gateway.faults["PUT /v1/state"] = "hang"
+    agent.start()
+    wait_until(lambda: agent.gateway.phase() == "running")
+    (agent.state / "k").write_text("1")
+    wait_until(lambda: "PUT /v1/state" in agent.gateway.requests, "an attempt")
+    hung_sec = 3.0
+    time.sleep(hung_sec)
+    del agent.gateway.faults["PUT /v1/state"]
+    healed = time.monotonic()
+    wait_until(lambda: agent.gateway.uploads == 1, "an upload")
+    assert time.monotonic() - healed < 5 * hung_sec
+    agent.stop()
+
+
 def test_a_limit_is_said_once_and_is_over_when_it_is(agent: Agent) -> None:
     sync = {"interval_sec": 0.1, "min_interval_sec": 0.05, "max_file_bytes": 10}
     agent.give(FOREVER, sync=sync)
