@@ -48,9 +48,11 @@ def test_storage_away(site: Installation, docker_engine: docker.DockerClient, ho
     bring_back(site.services.s3, how)
     expected = {"b1", "b2", "b3", "later"}
     eventually(lambda: in_phase(site, "running") == expected, "what waited has started")
-    eventually(lambda: "changed" in said(docker_engine, site, "b3"), "the change is applied")
+    eventually(lambda: "changed" in all_output(docker_engine, site, "b3"), "the change is applied")
     eventually(lambda: stored_state(site, "b0").get("last") == last_word(told), "b0's last word")
-    eventually(lambda: int(stored_state(site, "b1")["count"]) >= wrote, "b1's state is stored")
+    eventually(
+        lambda: int(stored_state(site, "b1").get("count", 0)) >= wrote, "b1's state is stored"
+    )
     assert lives(docker_engine, site)["b1"] == before["b1"]
     site.enable("b1", False)
     eventually(lambda: "b1" not in lives(docker_engine, site), "b1 stops")
@@ -80,7 +82,7 @@ def conditions(site: Installation, bot_id: str) -> set[str]:
     return {one["type"] for one in site.shown(bot_id).get("conditions", ())}
 
 
-def said(engine: docker.DockerClient, site: Installation, bot_id: str) -> str:
+def all_output(engine: docker.DockerClient, site: Installation, bot_id: str) -> str:
     life = lives(engine, site).get(bot_id)
     return "\n".join(output(engine, life.ref)) if life else ""
 

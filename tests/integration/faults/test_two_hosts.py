@@ -127,7 +127,9 @@ def test_the_other_host_takes_over_with_logs_and_state(
     eventually(lambda: in_phase(site, "running") == {"b0", "b1"}, "the other one acts")
     print(f"the other host acts after {time.monotonic() - began:.1f} s")
     eventually(lambda: numbers(spooled_lines(site, "b0"), "wrote")[-1] > wrote, "lines still come")
-    eventually(lambda: int(stored_state(site, "b0")["count"]) > wrote, "state is still stored")
+    eventually(
+        lambda: int(stored_state(site, "b0").get("count", 0)) > wrote, "state is still stored"
+    )
     assert lives(docker_engine, site) == before
     assert site.shown("b0")["restarts"] == 0
     site.enable("b0", False)
