@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api import SCHEMA, TOKEN, ApiHost, Runner, api_host, instance
-from the0.cli.main import run
+from tests.support.cli import Cli
 from the0.testing.servers import S3Server, Server
 
 COMMAND = str(Path(sys.executable).parent / "the0")
@@ -52,23 +52,6 @@ def project(tmp_path: Path) -> Path:
     (folder / "README.md").write_text("# SMA\n")
     (folder / "main.py").write_text("def main(bot_id, config):\n    pass\n")
     return folder
-
-
-class Cli:
-    """Runs commands as the console script does; `out` and `err` are of the last one."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    async def __call__(self, *arguments: object) -> int:
-        code = await asyncio.to_thread(run, [str(one) for one in arguments])
-        self.out, self.err = self._capsys.readouterr()
-        return code
-
-    async def json(self, *arguments: object) -> Any:
-        assert await self(*arguments, "--json") == 0, self.err
-        return json.loads(self.out)
 
 
 @pytest.fixture

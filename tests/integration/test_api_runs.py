@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,20 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api import RUN_ID, ApiHost, Scheduler, api_host, instance
+from tests.support.runs import NINE, SECOND, a_run
 from the0.core.views import run_json
 from the0.errors import Conflict, NotFound
-from the0.models import BotType, Outcome, Run, Trigger
+from the0.models import BotType, Outcome
 from the0.storage.log_lines import timestamp
 from the0.storage.logs import LogStore
 from the0.testing.servers import S3Server, Server
 
 BOTS = "/api/v1/bots"
 RUNS = "/api/v1/runs"
-NINE = datetime(2026, 1, 31, 9, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
 
 
 def scheduled(**changed: Any) -> dict[str, Any]:
     return instance(**{"type": "scheduled/sma", "schedule": "0 9 * * 1-5", **changed})
-
-
-def a_run(number: int, bot_id: str = "one", **changed: Any) -> Run:
-    """The run of a bot at nine and `number` minutes, which succeeded within two seconds."""
-    slot = NINE + timedelta(minutes=number)
-    return Run(
-        **{
-            "id": f"{bot_id}-{number}",
-            "bot_id": bot_id,
-            "slot": slot,
-            "attempt": 1,
-            "trigger": Trigger.SCHEDULE,
-            "due": slot,
-            "claimed": slot,
-            "owner": "",
-            "lease_until": None,
-            "host": "here",
-            "started": slot + SECOND,
-            "ended": slot + 3 * SECOND,
-            "outcome": Outcome.SUCCEEDED,
-            "exit_code": 0,
-            "result": {"status": "success", "exact": 2**60 + 1},
-            **changed,
-        }
-    )
 
 
 @pytest_asyncio.fixture

@@ -88,6 +88,7 @@ class Scheduler(Runner):
     """What it sees of a scheduler. A command about what is in `refused` gets that error."""
 
     refused: dict[str, The0Error] = field(default_factory=dict)
+    commanded: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add_routes(self, app: App) -> None:
         super().add_routes(app)
@@ -96,6 +97,7 @@ class Scheduler(Runner):
 
     async def command(self, request: Request) -> HTTPResponse:
         await self.tell(request)
+        self.commanded.set()
         path, what = self.told[-1]
         if what in self.refused:
             raise self.refused[what]

@@ -276,6 +276,7 @@ class Bots:
         told = await self._parts.roles.tell(kind, "/wake", bot_id)
         body = {
             "id": bot_id,
+            "type": kind,
             "name": name_of(document),
             "version": version_of(document),
             "applies": "at once" if told else "at the next pass",

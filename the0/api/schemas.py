@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from the0.models import Outcome, Trigger
+from the0.models import BotType, Outcome, Trigger
 
 JsonSchema = dict[str, Any]
 
@@ -184,7 +184,7 @@ COMPONENTS: JsonSchema = {
         "properties": {
             "id": TEXT,
             "name": TEXT,
-            "type": {"enum": ["realtime", "scheduled"]},
+            "type": {"enum": list(BotType)},
             "custom_bot": TEXT,
             "version": TEXT,
             "enabled": FLAG,
@@ -211,6 +211,7 @@ COMPONENTS: JsonSchema = {
 CHANGE = obj(
     {
         "id": TEXT,
+        "type": {"enum": list(BotType)},
         "name": TEXT,
         "version": TEXT,
         "applies": {
@@ -218,7 +219,7 @@ CHANGE = obj(
             "description": "`at the next pass` where the runner could not be told.",
         },
     },
-    ("id", "applies"),
+    ("id", "type", "applies"),
 )
 LIVE: JsonSchema = {
     "type": "boolean",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from the0.cli.address import with_api
 from the0.cli.bot_logs import logs
+from the0.cli.bot_run import run_now
 from the0.cli.bot_show import list_, show
 from the0.cli.bots import BOT_ARGUMENT, bot_path, find_bot
 from the0.cli.client import ApiClient
@@ -17,6 +19,9 @@ from the0.cli.options import json_option
 from the0.cli.output import print_json, say
 from the0.errors import InvalidInput, NotFound
 from the0.text import parse_json
+
+_IN_CONFIG = re.compile(r"^(\$\.)?config\b")
+_ROLES = {"realtime": "runner", "scheduled": "scheduler"}
 
 
 @click.group()
@@ -27,7 +32,7 @@ def bot() -> None:
     """
 
 
-for _command in (list_, show, logs):
+for _command in (list_, show, logs, run_now):
     bot.add_command(_command)
 
 
@@ -38,7 +43,8 @@ for _command in (list_, show, logs):
 @json_option
 @with_api
 def deploy(api: ApiClient, file: Path, bot_id: str | None, disabled: bool, as_json: bool) -> None:
-    """Make a bot of the instance in FILE (JSON: `name`, `type`, `version`, its own fields).
+    """Make a bot of the instance in FILE (JSON: `name`, `type`, `version`, its own fields; for a
+    scheduled one also `schedule`).
 
     Its configuration is checked against the schema of the custom bot, and each fault is shown
     by its path.
@@ -56,7 +62,8 @@ def deploy(api: ApiClient, file: Path, bot_id: str | None, disabled: bool, as_js
 def update(api: ApiClient, ref: str, file: Path, as_json: bool) -> None:
     """Give BOT the configuration, and perhaps the new minor or patch version, in FILE.
 
-    It keeps its id and its state, and is restarted with what changed.
+    It keeps its id and its state, and is restarted with what changed; a run of a scheduled bot
+    that goes on is not.
     """
     instance = _instance(file)
     path = bot_path(find_bot(api, ref))
@@ -74,11 +81,17 @@ def enable(api: ApiClient, ref: str, as_json: bool) -> None:
 
 @bot.command()
 @BOT_ARGUMENT
+@click.option(
+    "--stop-running",
+    is_flag=True,
+    help="Of a scheduled bot also cancel the run that goes on; without, it ends by itself.",
+)
 @json_option
 @with_api
-def disable(api: ApiClient, ref: str, as_json: bool) -> None:
-    """Stop BOT; it keeps its configuration and state."""
-    _report("Disabled", api.post(f"{bot_path(find_bot(api, ref))}/disable"), as_json)
+def disable(api: ApiClient, ref: str, stop_running: bool, as_json: bool) -> None:
+    """Stop BOT; it keeps its configuration and state. A scheduled one is not due any more."""
+    path = f"{bot_path(find_bot(api, ref))}/disable"
+    _report("Disabled", api.post(path, stop_running="true" if stop_running else None), as_json)
 
 
 @bot.command()
@@ -146,7 +159,7 @@ def _checked(file: Path, call: Any) -> Any:
     try:
         return call()
     except InvalidInput as error:
-        faults = [fault.replace("$.config", "$", 1) for fault in error.faults]
+        faults = [_IN_CONFIG.sub("$", fault) for fault in error.faults]
         raise InvalidInput(f"{file}: {error}", faults) from error
 
 
@@ -156,4 +169,5 @@ def _report(done: str, answer: dict[str, Any], as_json: bool) -> None:
         return
     click.echo(f"{done} {answer.get('name') or answer['id']} (id {answer['id']}).")
     if answer["applies"] != "at once":
-        say("The runner does not answer; this takes effect at its next pass, once it runs.")
+        role = _ROLES[answer["type"]]
+        say(f"The {role} does not answer; this takes effect at its next pass, once it runs.")

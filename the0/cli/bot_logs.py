@@ -35,7 +35,7 @@ def logs(
     The logs of a deleted bot are shown by its full id.
     """
     path = f"{bot_path(_with_logs(api, ref))}/logs"
-    show = _as_it_is if as_json else _for_a_person(sys.stdout.isatty())
+    show = line_printer(as_json=as_json, terminal=sys.stdout.isatty())
     for line in api.lines(path, lines=lines, follow="true" if follow else None, date=date):
         click.echo(show(line))
     if follow:
@@ -49,12 +49,11 @@ def _with_logs(api: ApiClient, ref: str) -> str:
         return ref
 
 
-def _as_it_is(line: str) -> str:
-    return line
-
-
-def _for_a_person(terminal: bool) -> Callable[[str], str]:
-    """A bot's text could steer a terminal: there, what is unprintable is shown escaped."""
+def line_printer(*, as_json: bool, terminal: bool) -> Callable[[str], str]:
+    """How a stored line is shown. A bot's text could steer a terminal: there, what is unprintable
+    is shown escaped."""
+    if as_json:
+        return str
     return lambda line: printable(text_of(line), _LINE_CHARS) if terminal else text_of(line)
 
 

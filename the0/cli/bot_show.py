@@ -14,11 +14,13 @@ from the0.cli.bots import BOT_ARGUMENT, bot_path, find_bot
 from the0.cli.client import ApiClient
 from the0.cli.options import json_option
 from the0.cli.output import duration, facts, print_json, print_table, read_time, say, since
+from the0.cli.run_show import outcome, print_runs, utc_time
 from the0.text import printable
 
 HEADERS = ["NAME", "ID", "PHASE", "VERSION", "UPTIME", "RESTARTS", "CONDITIONS"]
+DUE_HEADERS = ["DUE", "LAST RUN"]
+"""Before the conditions, where there are scheduled bots."""
 
-_NOT_LIVE = "The runner does not answer: shown is what it stored last."
 _EXITS_SHOWN = 5
 _TAIL_SHOWN = 20
 
@@ -27,18 +29,20 @@ _TAIL_SHOWN = 20
 @json_option
 @with_api
 def list_(api: ApiClient, as_json: bool) -> None:
-    """All bots: how far each is, since when it runs, and what is wrong with it."""
+    """All bots: how far each is, since when it runs, when it is due and how its last run ended,
+    and what is wrong with it."""
     answer = api.get("/bots")
     if as_json:
         print_json(answer)
         return
-    if not answer["live"]:
-        say(_NOT_LIVE)
+    _tell_silent(answer)
     if not answer["bots"]:
         say("There is no bot yet: the0 bot deploy FILE")
         return
     now = datetime.now(UTC)
-    print_table(HEADERS, [row(bot, now) for bot in answer["bots"]])
+    some_due = any(bot["type"] == "scheduled" for bot in answer["bots"])
+    headers = [*HEADERS[:-1], *DUE_HEADERS, HEADERS[-1]] if some_due else HEADERS
+    print_table(headers, [row(bot, now, with_due=some_due) for bot in answer["bots"]])
 
 
 @click.command()
@@ -46,7 +50,8 @@ def list_(api: ApiClient, as_json: bool) -> None:
 @json_option
 @with_api
 def show(api: ApiClient, ref: str, as_json: bool) -> None:
-    """One bot in full: conditions with what to do, exits with their reasons, the next attempt.
+    """One bot in full: conditions with what to do, exits with their reasons, the next attempt; of
+    a scheduled one its schedule and its last runs.
 
     Its configuration, which may hold secrets, is only in the output of --json.
     """
@@ -54,16 +59,18 @@ def show(api: ApiClient, ref: str, as_json: bool) -> None:
     if as_json:
         print_json(bot)
         return
-    if not bot["live"]:
-        say(_NOT_LIVE)
+    _tell_silent(bot)
     now = datetime.now(UTC)
     status = bot["status"] or {}
     facts(_facts(bot, status, now))
     _print_conditions(status, now)
     _print_exits(status, now)
+    if bot.get("runs"):
+        click.echo("\nRuns, newest first:")
+        print_runs(bot["runs"])
 
 
-def row(bot: Mapping[str, Any], now: datetime) -> list[str]:
+def row(bot: Mapping[str, Any], now: datetime, *, with_due: bool = False) -> list[str]:
     """One bot in the table of `the0 bot list`."""
     status = bot["status"] or {}
     conditions = [one["type"] for one in _holding(status)]
@@ -75,9 +82,20 @@ def row(bot: Mapping[str, Any], now: datetime) -> list[str]:
         phase(bot),
         bot["version"],
         since(status.get("started_at"), now) if phase(bot) == "running" else "-",
-        str(status.get("restarts", 0)),
+        str(status.get("restarts", 0)) if bot["type"] == "realtime" else "-",
+        *([_until(status.get("next"), now) or "-", _last(status)] if with_due else []),
         ", ".join(conditions) or "-",
     ]
+
+
+def _last(status: Mapping[str, Any]) -> str:
+    last = status.get("last")
+    return outcome(last) if last else "-"
+
+
+def _tell_silent(answer: Mapping[str, Any]) -> None:
+    for role in answer["silent"]:
+        say(f"The {role} does not answer: shown is what is stored.")
 
 
 def phase(bot: Mapping[str, Any]) -> str:
@@ -102,13 +120,27 @@ def _facts(
         ("Version", bot["version"]),
         ("Enabled", "yes" if bot["enabled"] else "no"),
         ("Phase", phase(bot)),
-        ("Running for", since(started, now) if phase(bot) == "running" else ""),
-        ("Restarts", str(status.get("restarts", 0))),
+        ("Schedule", _schedule(status)),
+        ("Due", _due(status, now)),
+        ("Run that goes on", status.get("running") or ""),
+        ("Failures in a row", str(status.get("failures") or "")),
+        ("Running for", since(started, now) if started and phase(bot) == "running" else ""),
+        ("Restarts", str(status.get("restarts", 0)) if bot["type"] == "realtime" else ""),
         ("Crashes in a row", str(status.get("crashes") or "")),
         ("Next attempt", _until(status.get("next_attempt_at"), now)),
         ("Container", status.get("container") or ""),
         ("Outdated", outdated if status.get("outdated") else ""),
     ]
+
+
+def _schedule(status: Mapping[str, Any]) -> str:
+    expression = status.get("expression")
+    return f"{expression} ({status.get('timezone')})" if expression else ""
+
+
+def _due(status: Mapping[str, Any], now: datetime) -> str:
+    due = status.get("next")
+    return f"{utc_time(due)} UTC, {_until(due, now)}" if due else ""
 
 
 def _until(text: str | None, now: datetime) -> str:

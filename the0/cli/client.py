@@ -54,8 +54,8 @@ class ApiClient:
         """The JSON answer to GET below `/api/v1`; query values of None are left out."""
         return self._json("GET", path, params=_given(query))
 
-    def post(self, path: str, body: Any = None) -> Any:
-        return self._json("POST", path, json=body)
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        return self._json("POST", path, json=body, params=_given(query))
 
     def put(self, path: str, body: Any) -> Any:
         return self._json("PUT", path, json=body)

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "images": ("the0.cli.images", "images"),
     "local": ("the0.cli.local", "group"),
     "plugins": ("the0.cli.machine", "plugins"),
+    "runs": ("the0.cli.runs", "runs"),
     "schedule": ("the0.cli.schedule", "schedule"),
     "settings": ("the0.cli.machine", "settings"),
 }

@@ -70,6 +70,7 @@ def bot(status: dict[str, object] | None, *, enabled: bool = True) -> dict[str, 
     return {
         "id": "i",
         "name": "n",
+        "type": "realtime",
         "version": "1.0.0",
         "enabled": enabled,
         "status": status,
@@ -94,6 +95,14 @@ def test_a_row_shows_what_holds_and_leaves_out_what_is_over() -> None:
         ],
     }
     assert row(bot(status), NOW)[4:] == ["1h", "2", "StateNotSaved, outdated"]
+
+
+def test_beside_scheduled_bots_a_row_has_what_is_due_and_how_the_last_run_ended() -> None:
+    due = (NOW + timedelta(minutes=3)).isoformat()
+    last = {"outcome": "timed_out", "started": due}
+    scheduled = {**bot({"phase": "waiting", "next": due, "last": last}), "type": "scheduled"}
+    assert row(scheduled, NOW, with_due=True)[4:] == ["-", "-", "in 3m", "timed_out", "-"]
+    assert row(bot(None), NOW, with_due=True)[4:] == ["-", "0", "-", "-", "-"]
 
 
 def test_an_exit_tells_all_that_is_known() -> None:
