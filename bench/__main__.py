@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from bench import gateway, memory, passes, reactions, starts
+from bench import gateway, memory, passes, query_pool, reactions, starts
 from bench.harness import Report
 from bench.site import running_site
 
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "passes": passes.run,
     "gateway": gateway.run,
+    "query_pool": query_pool.run,
 }
 
 
