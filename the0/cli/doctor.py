@@ -46,6 +46,7 @@ def _print_checks(checks: Sequence[Check]) -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
         mark, color = MARKS[check.status]
-        click.echo(f"{click.style(f'{mark:<4}', fg=color)}  {check.name:<{width}}  {check.message}")
+        message = check.message.replace("\n", f"\n{'':<{width + 8}}")
+        click.echo(f"{click.style(f'{mark:<4}', fg=color)}  {check.name:<{width}}  {message}")
         if check.fix:
             click.echo(f"{'':<6}{'':<{width}}  -> {check.fix}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from the0.errors import InvalidInput, The0Error
+
 
 class Status(StrEnum):
     OK = "ok"
@@ -32,3 +34,9 @@ def warn(name: str, message: str, fix: str) -> Check:
 
 def fail(name: str, message: str, fix: str) -> Check:
     return Check(name, Status.FAIL, message, fix)
+
+
+def said(error: The0Error) -> str:
+    """What an error says, as one paragraph."""
+    faults = error.faults if isinstance(error, InvalidInput) else ()
+    return "; ".join(faults) or str(error)

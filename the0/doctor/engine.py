@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from the0.core.images import image_digest, image_tag
-from the0.doctor.check import Check, fail, ok, warn
+from the0.doctor.check import Check, fail, ok, said, warn
 from the0.errors import The0Error
 from the0.plugin.interfaces import EngineInfo, Executor, Runtime
 
@@ -15,6 +15,8 @@ START_ENGINE = (
     "Start it (systemctl start docker), or install Docker Engine and see to it that this user "
     "may use it: `docker info` must answer."
 )
+BUILD_IMAGE = "Build it: the0 images build"
+MEND_IMAGE = "Unset docker.runtime_image (RUNTIME_IMAGE) if it is set, then: the0 images build"
 LIVE_RESTORE = (
     'Set "live-restore": true in /etc/docker/daemon.json and reload Docker, so that bots outlive '
     "a restart of the engine."
@@ -26,13 +28,12 @@ def check_engine(executor: Executor, runtimes: Sequence[Runtime]) -> Iterator[Ch
     try:
         info = executor.info()
     except The0Error as error:
-        yield fail("engine", error.message, START_ENGINE)
+        yield fail("engine", said(error), START_ENGINE)
         return
     yield ok("engine", f"Version {info.version} answers.")
     yield from limitations(info)
     yield from _foreign(executor)
-    for runtime in runtimes:
-        yield _image(executor, runtime)
+    yield from _images(executor, runtimes)
 
 
 def limitations(info: EngineInfo) -> Iterator[Check]:
@@ -72,12 +73,20 @@ def _foreign(executor: Executor) -> Iterator[Check]:
         )
 
 
+def _images(executor: Executor, runtimes: Sequence[Runtime]) -> Iterator[Check]:
+    """One check a runtime, and one for all whose image the engine refuses for the same reason."""
+    refused: dict[str, list[str]] = {}
+    for runtime in runtimes:
+        try:
+            yield _image(executor, runtime)
+        except The0Error as error:
+            refused.setdefault(said(error), []).append(runtime.name)
+    for message, names in refused.items():
+        yield fail("images", f"Of {', '.join(names)}: {message}", MEND_IMAGE)
+
+
 def _image(executor: Executor, runtime: Runtime) -> Check:
-    name = f"image {runtime.name}"
-    try:
-        tag = image_tag(runtime)
-        if executor.has_image(tag, image_digest(runtime)):
-            return ok(name, f"{tag} is there.")
-    except The0Error as error:
-        return fail(name, error.message, START_ENGINE)
-    return fail(name, f"{tag} is missing or outdated.", "Build it: the0 images build")
+    tag = image_tag(runtime)
+    if executor.has_image(tag, image_digest(runtime)):
+        return ok(f"image {runtime.name}", f"{tag} is there.")
+    return fail(f"image {runtime.name}", f"{tag} is missing or outdated.", BUILD_IMAGE)

@@ -38,11 +38,12 @@ def disk(place: Path, free_mb: int, needed_mb: int) -> Check:
 
 def check_state_dir(settings: Settings) -> Check:
     root = settings.state_dir.root
-    if not root.exists():
-        return ok("state directory", f"{root} will be made at the first start.")
-    if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+    place = next(path for path in (root, *root.parents) if path.exists())
+    if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
         fix = "Run as its owner, or set state_dir to a folder of this user's."
-        return fail("state directory", f"This user may not write to {root}.", fix)
+        return fail("state directory", f"This user may not write to {place}.", fix)
+    if place != root:
+        return ok("state directory", f"{root} will be made at the first start.")
     return ok("state directory", f"{root} is writable.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from the0.config import Settings
-from the0.doctor.check import Check, Status, fail
+from the0.doctor.check import Check, Status, fail, said
 from the0.doctor.engine import check_engine, check_firewall
 from the0.doctor.machine import check_disk, check_plugins, check_port, check_state_dir
 from the0.doctor.neighbours import check_neighbours
@@ -43,4 +43,4 @@ def _engine(settings: Settings, plugins: PluginManager) -> Sequence[Check]:
         with closing(chosen(args)) as executor:
             return list(check_engine(executor, runtimes))
     except The0Error as error:
-        return [fail("engine", error.message, "Correct the settings, or install what is missing.")]
+        return [fail("engine", said(error), "Correct the settings, or install what is missing.")]

@@ -10,7 +10,7 @@ import nats
 from nats.errors import Error as NatsError
 
 from the0.config import Settings
-from the0.doctor.check import Check, fail, ok, warn
+from the0.doctor.check import Check, fail, ok, said, warn
 from the0.errors import The0Error
 from the0.plugin.interfaces import PluginArgs
 from the0.plugin.manager import PluginManager
@@ -51,7 +51,7 @@ def _asked(name: str, ping: Callable[[], None], variables: str) -> Check:
     try:
         ping()
     except The0Error as error:
-        return fail(name, error.message, f"Start it, or correct {variables}. {LOCAL}")
+        return fail(name, said(error), f"Start it, or correct {variables}. {LOCAL}")
     return ok(name, "It answers.")
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from the0.builtin.docker_executor import DockerExecutor
 from the0.config import Settings, bootstrap
 from the0.doctor import Check, Status, run_checks
-from the0.doctor.engine import firewall, limitations
+from the0.doctor.check import said
+from the0.doctor.engine import check_engine, firewall, limitations
 from the0.doctor.machine import disk
-from the0.plugin.interfaces import EngineInfo
+from the0.errors import Conflict, InvalidSettings
+from the0.plugin.interfaces import EngineInfo, PluginArgs
 from the0.plugin.manager import PluginManager
 
 
@@ -74,3 +78,32 @@ def test_every_limit_of_the_engine_and_missing_live_restore_are_told() -> None:
     assert "daemon.json" in live_restore.fix
     (kept,) = limitations(EngineInfo("id", "28", keeps_containers=True))
     assert kept.status is Status.OK
+
+
+def test_images_that_the_engine_refuses_for_one_reason_are_told_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, plugins = site(tmp_path)
+    args = PluginArgs("the0", "", tmp_path, settings.sections)
+    names = plugins.runtimes.names()
+    executor = DockerExecutor(args)
+    info = EngineInfo("id", "28", keeps_containers=True)
+
+    def refuse(_self: DockerExecutor, _tag: str, _digest: str) -> bool:
+        raise Conflict("RUNTIME_IMAGE is not one of ours.")
+
+    monkeypatch.setattr(DockerExecutor, "info", lambda _: info)
+    monkeypatch.setattr(DockerExecutor, "foreign", lambda _: [])
+    monkeypatch.setattr(DockerExecutor, "has_image", refuse)
+    found = check_engine(executor, [plugins.runtimes.get(name)(args) for name in names])
+    images = [check for check in found if check.name.startswith("image")]
+    assert [check.name for check in images] == ["images"]
+    assert all(name in images[0].message for name in names)
+    assert "the0 images build" in images[0].fix
+
+
+def test_all_that_an_error_lists_stands_in_one_paragraph() -> None:
+    assert said(InvalidSettings("Refused:", ["a is wrong", "b is wrong"])) == (
+        "a is wrong; b is wrong"
+    )
+    assert said(Conflict("It is taken.")) == "It is taken."
