@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import click
 
@@ -22,14 +23,20 @@ def group() -> None:
 
 
 @group.command()
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Run bots by this executor (the setting executor.plugin): `process` needs no Docker.",
+)
 @json_option
-def start(as_json: bool) -> None:
+def start(executor: str | None, as_json: bool) -> None:
     """Start it all; what runs already stays as it is.
 
     Servers that the settings name (MONGO_URI, MINIO_ENDPOINT, NATS_URL) are used in place of the
     embedded ones.
     """
-    client = start_local(Steps())
+    chosen = {"THE0_EXECUTOR__PLUGIN": executor} if executor else {}
+    client = start_local(Steps(), {**os.environ, **chosen})
     if as_json:
         print_json({"url": client.url, "token_file": str(LocalPaths.of().client)})
         return

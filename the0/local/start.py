@@ -47,7 +47,10 @@ def start(progress: Progress, environ: Mapping[str, str] = os.environ) -> Client
         config, servers = _settle(paths, progress, environ)
         site = Site.load(paths)
         with site.executor() as executor:
-            progress.step(f"Container engine {executor.info().version} answers")
+            engine = executor.info()
+        progress.step(f"Container engine {engine.version} answers")
+        for warning in engine.warnings:
+            progress.step(f"  {warning}")
         apart = without_settings(environ, site.settings.sections)
         starting = _Starting(paths, config, servers, apart, progress)
         with _stopped_on_failure(paths):
