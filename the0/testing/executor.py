@@ -38,6 +38,7 @@ from the0.models import (
     ContainerAction,
     ContainerSpec,
     ContainerState,
+    Purpose,
 )
 from the0.plugin.interfaces import Executor
 from the0.testing.containers import (
@@ -329,6 +330,26 @@ class ExecutorConformance(PlaceConformance, ABC):
         executor.remove_bot_volumes(spec.bot_id)
         executor.remove_bot_volumes(spec.bot_id)
         assert spec.bot_id not in executor.bot_volumes()
+
+    # --- queries --------------------------------------------------------------------------------
+
+    def test_containers_of_queries_run_side_by_side_and_leave_nothing(
+        self, executor: Executor, spec: ContainerSpec
+    ) -> None:
+        write = "for d in /state /var/the0 /bot /query; do test ! -e $d/f; echo x > $d/f; done; cat"
+        query = replace(spec, bot_id="", purpose=Purpose.QUERY, labels={})
+        query = replace(query, command=("sh", "-ec", f"{write} /state/f; sleep 1000"))
+        refs = [run(executor, replace(query, launch=launch * 32)) for launch in "bc"]
+        for ref in refs:
+            until_logged(executor, ref, "x")
+        seen = {one.ref: one for one in executor.list()}
+        assert set(seen) == set(refs)
+        assert {(one.purpose, one.bot_id) for one in seen.values()} == {(Purpose.QUERY, "")}
+        assert {one.launch for one in seen.values()} == {"b" * 32, "c" * 32}
+        assert executor.bot_volumes() == {}
+        clean(executor)
+        assert not executor.list()
+        assert output(executor, replace(spec, command=("sh", "-c", "ls /state"))) == []
 
     # --- the engine and its images --------------------------------------------------------------
 
