@@ -19,9 +19,11 @@ from the0.gateway.service import Gateway
 from the0.plugin.interfaces import PluginArgs, Storage
 from the0.plugin.manager import PluginManager
 from the0.repository import Repository
+from the0_host.claiming import Claiming
 from the0_host.logs import configure_logging
 from the0_host.parts import Part, run_parts
 from the0_host.runner import Runner
+from the0_host.scheduler import Scheduler
 
 ROLES = ("runner", "scheduler", "query", "gateway", "all")
 FAILED = 1
@@ -59,8 +61,6 @@ def main(role: str, files: tuple[Path, ...]) -> None:
 
 async def serve(role: str, settings: Settings, plugins: PluginManager) -> None:
     """Run `role` until a signal. Raises The0Error for what a person has to mend."""
-    if role == "scheduler":
-        raise The0Error("The role 'scheduler' is not available in this version of the0.")
     stop = asyncio.Event()
     _listen_to_signals(stop)
     settings.state_dir.make()
@@ -72,8 +72,12 @@ async def serve(role: str, settings: Settings, plugins: PluginManager) -> None:
     gateway = Gateway(settings, storage, publisher)
     parts = [Part("gateway", gateway.run)]
     if role in ("runner", "all"):
-        runner = Runner(settings, plugins, repository, storage)
+        runner = Runner(Claiming(settings, plugins, repository, storage))
         parts.insert(0, Part("runner", runner.run, BOTS_END_SEC))
+    if role in ("scheduler", "all"):
+        claiming = Claiming(settings, plugins, repository, storage)
+        scheduler = Scheduler(claiming, publisher.alert, tcp=role == "scheduler")
+        parts.insert(0, Part("scheduler", scheduler.run))
     if role in ("query", "all"):
         # A runner of its own does not carry the API's modules in its memory.
         from the0.api.service import ControlApi  # noqa: PLC0415

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from sanic import HTTPResponse, Request
 
 from the0.config import Settings
-from the0.errors import InvalidInput, Unavailable
+from the0.errors import InvalidInput
 from the0.http import (
     App,
     json_response,
@@ -22,6 +23,7 @@ from the0.http import (
     tcp_socket,
     unix_socket,
 )
+from the0.models import JSON
 
 CLOSE_SEC = 2.0
 
@@ -44,20 +46,16 @@ class Role(Protocol):
     def status(self) -> Mapping[str, Any]: ...
 
 
-class Wakeable(Protocol):
-    """A role that can be told that a bot changed."""
-
-    async def wake(self, bot_id: str | None) -> None: ...
-
-    async def purge(self, bot_id: str) -> None: ...
+Command = Callable[[JSON], Awaitable[Mapping[str, JSON]]]
+"""Takes the body of a POST; what it returns is durable, and is the answer."""
 
 
 @dataclass(frozen=True)
 class RoleApp:
-    """The handlers; the commands (`wake`, `purge`) are for the Unix socket alone."""
+    """The handlers; `commands`, by their paths, are for the Unix socket alone."""
 
     role: Role
-    commands: Wakeable | None = None
+    commands: Mapping[str, Command] = field(default_factory=dict)
 
     def app(self) -> App:
         app = new_app(f"the0-{self.role.name}")
@@ -65,9 +63,9 @@ class RoleApp:
         app.add_route(self.readyz, "/readyz")
         app.add_route(self.status, "/status")
         app.add_route(self.metrics, "/metrics")
-        if self.commands:
-            app.add_route(self.wake, "/wake", methods=["POST"])
-            app.add_route(self.purge, "/purge", methods=["POST"])
+        for name, command in self.commands.items():
+            handler = partial(self.carry_out, command)
+            app.add_route(handler, f"/{name}", methods=["POST"], name=name)
         return app
 
     async def healthz(self, _: Request) -> HTTPResponse:
@@ -88,31 +86,38 @@ class RoleApp:
             generate_latest(self.role.registry), content_type="text/plain; version=0.0.4"
         )
 
-    async def wake(self, request: Request) -> HTTPResponse:
-        bot_id = _bot_id(request)
-        await asyncio.shield(_commands(self).wake(bot_id))
-        return json_response({"bot_id": bot_id}, 202)
+    async def carry_out(self, command: Command, request: Request) -> HTTPResponse:
+        # What was begun ends, even when whoever asked hangs up.
+        return json_response(await asyncio.shield(command(parse_json(request.body))), 202)
 
-    async def purge(self, request: Request) -> HTTPResponse:
-        bot_id = _bot_id(request)
-        if bot_id is None:
-            raise InvalidInput('The body has to name the bot: {"bot_id": …}')
-        await asyncio.shield(_commands(self).purge(bot_id))
-        return json_response({"bot_id": bot_id}, 202)
+
+def named(body: JSON, field: str) -> str:
+    """The text that a command's body has in `field`. Raises InvalidInput."""
+    value = body.get(field) if isinstance(body, dict) else None
+    if not (isinstance(value, str) and value):
+        raise InvalidInput(f'The body has to be {{"{field}": <text>}}')
+    return value
+
+
+def named_or_all(body: JSON, field: str) -> str | None:
+    """The same, or None for null, which means all."""
+    if isinstance(body, dict) and field in body and body[field] is None:
+        return None
+    return named(body, field)
 
 
 @contextlib.asynccontextmanager
 async def serve_role(
-    settings: Settings, role: Role, commands: Wakeable | None = None
+    settings: Settings, role: Role, commands: Mapping[str, Command], *, tcp: bool = True
 ) -> AsyncIterator[None]:
-    """Serve a role on its Unix socket, and on the metrics port where one is set.
+    """Serve a role on its Unix socket and (with `tcp`) on the metrics port where one is set.
 
     Raises Conflict when the port is taken.
     """
     path = settings.state_dir.role_socket(role.name)
     running = []
     try:
-        if settings.metrics.port:
+        if tcp and settings.metrics.port:
             sock = tcp_socket(settings.metrics.host, settings.metrics.port)
             running.append(await start_app(RoleApp(role).app(), sock))
         sock = unix_socket(path, replace=True)
@@ -122,18 +127,3 @@ async def serve_role(
         path.unlink(missing_ok=True)
         for one in running:
             await one.close(CLOSE_SEC)
-
-
-def _commands(role: RoleApp) -> Wakeable:
-    if role.commands is None:
-        raise Unavailable(f"The {role.role.name} cannot be told anything.")
-    return role.commands
-
-
-def _bot_id(request: Request) -> str | None:
-    """The bot that the body names; None for null."""
-    body = parse_json(request.body)
-    bot_id = body.get("bot_id") if isinstance(body, dict) else ...
-    if bot_id is not None and not (isinstance(bot_id, str) and bot_id):
-        raise InvalidInput('The body has to be {"bot_id": <text or null>}')
-    return bot_id

@@ -53,8 +53,9 @@ class Course:
     """One run under way, and its bot as last read (None where that was not yet).
 
     `claimed` says that it is in MongoDB as ours; `asked` why it is to end early, `given_up` why
-    it need not be started any more, `waits_for` what keeps it from starting; `elsewhere` that
-    another scheduler looks after it now. `news` wakes whoever waits.
+    it need not be started any more, `waits_for` what keeps it from starting; `creating` that
+    it is being started right now, `elsewhere` that another scheduler looks after it. `news` wakes
+    whoever waits.
     """
 
     run: Run
@@ -63,6 +64,7 @@ class Course:
     asked: str = ""
     given_up: str = ""
     waits_for: str = "it could not be started in time"
+    creating: bool = False
     elsewhere: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -86,7 +86,13 @@ class Starter:
         if hold := await self._hold():
             raise Unavailable(hold.message)
         async with self._tools.gate.turn(self._course.run.due):
-            return None if await self._is_over() else await self._start_now()
+            if await self._is_over():
+                return None
+            self._course.creating = True
+            try:
+                return await self._start_now()
+            finally:
+                self._course.creating = False
 
     async def _hold(self) -> Hold | None:
         tools = self._tools

@@ -1,15 +1,18 @@
-"""Live log text for whoever follows it on NATS."""
+"""Live log text and warnings for whoever follows them on NATS."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 
 from nats.aio.client import Client
 
 from the0.events.connection import stay_connected
+from the0.models import JSON
 from the0.settings import NatsSettings
 
 BUFFER_BYTES = 16 * 1024 * 1024
@@ -24,7 +27,16 @@ LAST_FLUSH_SEC = 2.0
 
 def log_subject(bot_id: str) -> str:
     """The subject of a bot's log: every character outside `[A-Za-z0-9_-]` becomes `_`."""
-    return "the0.bot.logs." + re.sub(r"[^A-Za-z0-9_-]", "_", bot_id)
+    return f"the0.bot.logs.{_token(bot_id)}"
+
+
+def alert_subject(bot_id: str) -> str:
+    """The subject of warnings about a scheduled bot, below a branch that no bot event has."""
+    return f"the0.alerts.bot-schedule.{_token(bot_id)}"
+
+
+def _token(bot_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", bot_id)
 
 
 class LogPublisher:
@@ -50,7 +62,13 @@ class LogPublisher:
     def publish(self, bot_id: str, data: bytes) -> None:
         """Queue raw log text of any size. Never waits and never raises; without a NATS address
         it does nothing, nor for a bot whose subject no server takes."""
-        subject = log_subject(bot_id)
+        self._publish(log_subject(bot_id), data)
+
+    def alert(self, bot_id: str, event: Mapping[str, JSON]) -> None:
+        """Queue a warning about a bot, in the same way."""
+        self._publish(alert_subject(bot_id), json.dumps(event).encode())
+
+    def _publish(self, subject: str, data: bytes) -> None:
         if not self._url or len(subject) > SUBJECT_CHARS:
             return
         for start in range(0, len(data), MESSAGE_BYTES):

@@ -50,6 +50,13 @@ class PlatformRecords:
             record = await records.find_one({"_id": _record_id(installation, bot_id)})
         return (record or {}).get("state_keep")
 
+    async def state_choices(self, installation: str) -> dict[str, str]:
+        """Bot id -> the answer that waits for its next start, for all that have one."""
+        query = {"installation": installation, "state_keep": {"$exists": True}}
+        with self.connection.call():
+            found = self.connection.records("bot_status").find(query, {"status": 0})
+            return {one["bot_id"]: one["state_keep"] async for one in found}
+
     async def clear_state_choice(self, installation: str, bot_id: str) -> None:
         """Forget the answer once it has been used."""
         with self.connection.call():
