@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,16 @@ def test_an_integer_that_a_number_cannot_hold_is_named(bot: Bot) -> None:
     (warning,) = ended.err.splitlines()
     assert json.loads(warning)["level"] == "warn"
     assert f"BOT_CONFIG.order.id is {LARGE}" in warning
+
+
+@pytest.mark.parametrize("end", ["", "process.exit(0)", "throw new Error('x')"])
+def test_no_line_is_lost_to_a_slow_reader(bot: Bot, end: str) -> None:
+    lines = "for (let i = 0; i < 5000; i++) console.log('x'.repeat(100))"
+    (bot.folder / "main.js").write_text(f"exports.main = () => {{ {lines}; {end} }}")
+    process = bot.start()
+    time.sleep(0.5)  # long enough to fill the pipe and to end, if it ended
+    out, _ = process.communicate(timeout=60)
+    assert out.count("\n") == 5000
 
 
 HANDLER = """

@@ -12,7 +12,7 @@ const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { inspect } = require("node:util");
 
-const { readConfig } = require("./sdk/output.js");
+const { readConfig, writeAtOnce } = require("./sdk/output.js");
 
 /** Node's own code for a program whose top level waits for what never comes. */
 const UNFINISHED = 13;
@@ -50,6 +50,7 @@ function main() {
   const result = new Result(path.join(folder, "result.json"));
   let failure;
 
+  writeAtOnce();
   process.on("uncaughtExceptionMonitor", (fault) => (failure = describe(fault)));
   process.on("exit", (code) => {
     if (code === 0) result.unlessWritten({ status: "success", message: "the bot's main returned" });

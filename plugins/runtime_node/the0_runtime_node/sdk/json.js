@@ -2,8 +2,9 @@
 /**
  * JSON between languages: integers of any size, and what Python writes for floats that are none.
  *
- * Where a JavaScript number cannot hold an integer, it is read as a BigInt on demand, and otherwise
- * rounded with a word about it in the log: a silent change of an order's number would be worse.
+ * An integer that JavaScript would write with other digits is read as a BigInt on demand, and
+ * otherwise rounded with a word about it in the log: a silent change of an order's number would be
+ * worse.
  */
 
 const { randomUUID } = require("node:crypto");
@@ -64,10 +65,9 @@ function isOdd(literal) {
   return literal === "NaN" || literal.endsWith("Infinity");
 }
 
+/** Whether JavaScript would write another integer than it has read. */
 function isChanged(literal) {
-  if (literal.length < 16 || !INTEGER.test(literal)) return false;
-  const number = Number(literal);
-  return !Number.isFinite(number) || BigInt(number) !== BigInt(literal);
+  return literal.length >= 16 && INTEGER.test(literal) && String(Number(literal)) !== literal;
 }
 
 /** Path and value of every BigInt in `value`. */
@@ -91,7 +91,7 @@ function warn(source, changed, remedy) {
   const others = changed.length > 1 ? ` (and ${changed.length - 1} more)` : "";
   const message =
     `${source}${path} is ${value}, which a JavaScript number cannot hold: ` +
-    `it is read as ${BigInt(Math.round(Number(value)))}${others}. ${remedy}`;
+    `it is read as ${Number(value)}${others}. ${remedy}`;
   console.error(JSON.stringify({ level: "warn", message, timestamp: new Date().toISOString() }));
 }
 

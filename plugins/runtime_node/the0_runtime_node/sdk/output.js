@@ -78,6 +78,14 @@ function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/**
+ * Make stdout and stderr wait for whoever reads them, as in other languages. By default Node.js
+ * queues what a full pipe does not take, and the end of the process throws the queue away.
+ */
+function writeAtOnce() {
+  for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
+}
+
 /** Where the run's result lies: `/<CODE_MOUNT_DIR>/result.json`. */
 function resultPath() {
   return `/${process.env.CODE_MOUNT_DIR || "bot"}/result.json`;
@@ -92,4 +100,15 @@ function now() {
   return new Date().toISOString();
 }
 
-module.exports = { parse, readConfig, success, error, result, metric, log, sleep, resultPath };
+module.exports = {
+  parse,
+  readConfig,
+  success,
+  error,
+  result,
+  metric,
+  log,
+  sleep,
+  resultPath,
+  writeAtOnce,
+};

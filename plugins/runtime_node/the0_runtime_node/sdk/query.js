@@ -14,7 +14,7 @@ const { AsyncLocalStorage } = require("node:async_hooks");
 
 const files = require("./files.js");
 const json = require("./json.js");
-const { readConfig } = require("./output.js");
+const { readConfig, writeAtOnce } = require("./output.js");
 const { orEmpty, readParams } = require("./params.js");
 const state = require("./state.js");
 
@@ -59,6 +59,7 @@ function isQueryMode() {
 
 /** Answer queries, in the way that the environment asks for (see above). */
 async function run() {
+  writeAtOnce();
   config = orEmpty(() => readConfig(false));
   addBuiltIn("/health", () => ({ status: "ok" }));
   addBuiltIn("/info", () => ({ available_queries: [...handlers.keys()] }));
