@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,14 @@ class KeeperSite:
     launches: LaunchStore
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A pool, and the name of a runtime by which its image is looked up."""
+
+    runtime: str
+    pool: Pool
+
+
 class Keeper:
     """The query containers of an installation. One process at a time has one."""
 
@@ -58,17 +67,18 @@ class Keeper:
         self._engine = self.containers.engine
         self._runtimes = Runtimes(site.plugins.runtimes, site.args, self._engine, self.launcher)
         self._names = site.plugins.runtimes.names()
-        # By tag, and with the runtime by whose name the image is looked up: a site may have one
-        # image for all runtimes.
-        self._pools: dict[str, tuple[str, Pool]] = {}
+        # By the image's tag: a site may have one image for all runtimes.
+        self._pools: dict[str, _Kept] = {}
         self._looked_at: dict[str, float] = {}
         self._owned = OwnedWork()
         self._wake = asyncio.Event()
         self._next_look = 0.0
         self._pause_until = 0.0
+        self._prepared = False
+        self._preparing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Remove what is left over and make the engine ready. Raises The0Error when it cannot."""
+        """Remove what is left over. Raises The0Error when it cannot."""
         await self._look()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,12 +104,12 @@ class Keeper:
     async def ready(self, runtime: str) -> Ready:
         """What containers of this runtime are made of now. Raises Unavailable saying why not."""
         now = asyncio.get_running_loop().time()
-        if self._looked_at.get(runtime, 0.0) < now - IMAGE_SEC:
+        if self._looked_at.get(runtime, -math.inf) < now - IMAGE_SEC:
             await self._runtimes.look(runtime)
             self._looked_at[runtime] = now
         found = self._runtimes.get(runtime)
         if isinstance(found, Hold):
-            self._looked_at.pop(runtime)
+            self._looked_at.pop(runtime, None)
             raise Unavailable(found.message)
         return found
 
@@ -114,7 +124,7 @@ class Keeper:
             self._next_look = 0.0
         member = None if fresh else self._waiting(ready, resources)
         if member is None:
-            member = await self.containers.make(ready.image, resources)
+            member = await self._make(ready, resources)
         patience_sec = 0.0
         try:
             yield member
@@ -131,9 +141,8 @@ class Keeper:
         return pool.take(ready.image.identity, asyncio.get_running_loop().time())
 
     def _pool_of(self, ready: Ready) -> Pool:
-        return self._pools.setdefault(ready.image.tag, (ready.runtime.name, Pool(self._settings)))[
-            1
-        ]
+        fresh = _Kept(ready.runtime.name, Pool(self._settings))
+        return self._pools.setdefault(ready.image.tag, fresh).pool
 
     # --- tending ---
 
@@ -143,10 +152,10 @@ class Keeper:
             return
         if now >= self._next_look:
             await self._look()
-        for name, pool in list(self._pools.values()):
+        for kept in list(self._pools.values()):
             # Without its image a pool stays as it is.
             with suppress(Unavailable):
-                self._tend_pool(pool, await self.ready(name), now)
+                self._tend_pool(kept.pool, await self.ready(kept.runtime), now)
 
     def _tend_pool(self, pool: Pool, ready: Ready, now: float) -> None:
         for one in pool.surplus(ready.image.identity, now):
@@ -157,11 +166,11 @@ class Keeper:
 
     @property
     def _coming(self) -> int:
-        return sum(pool.coming for _, pool in self._pools.values())
+        return sum(kept.pool.coming for kept in self._pools.values())
 
     async def _add(self, pool: Pool, ready: Ready) -> None:
         try:
-            pool.put(await self.containers.make(ready.image, Resources()))
+            pool.put(await self._make(ready, Resources()))
         except The0Error as error:
             log.warning("no container could be made to wait for queries: %s", error)
             self._pause()
@@ -169,12 +178,24 @@ class Keeper:
             pool.coming -= 1
             self._wake.set()
 
-    async def _look(self) -> None:
-        """Networks and firewall as they should be, nothing left over, and no dead ones in wait."""
+    async def _make(self, ready: Ready, resources: Resources) -> Member:
+        async with self._preparing:
+            if not self._prepared:
+                await self._prepare()
+        return await self.containers.make(ready.image, resources)
+
+    async def _prepare(self) -> None:
+        """Networks and firewall as they should be: before the first container, and from then on."""
         await self._engine.call(self._engine.executor.prepare)
+        self._prepared = True
+
+    async def _look(self) -> None:
+        """Nothing left over, and no dead ones in wait."""
+        if self._prepared:
+            await self._prepare()
         ended = await self.containers.sweep()
-        for _, pool in self._pools.values():
-            for one in pool.lose(ended):
+        for kept in self._pools.values():
+            for one in kept.pool.lose(ended):
                 self.containers.dismiss(one)
         if self._settings.min_waiting:
             await self._have_pools()

@@ -14,7 +14,8 @@ import pytest_asyncio
 from tests.support.queries import ANSWER, Asked, asking
 from tests.support.runner import Services, eventually, installed
 from the0.errors import DeadlineExceeded, Unavailable
-from the0.models import ContainerState, Purpose, Resources
+from the0.launches import LaunchStore
+from the0.models import Container, Purpose, Resources
 from the0.queries.models import QueryFailed
 
 SDK = """
@@ -47,6 +48,17 @@ async def asked(services: Services, runtime_image: str) -> AsyncIterator[Asked]:
     with installed(f"q{secrets.token_hex(4)}", services, settings) as site:
         async with asking(site) as found:
             yield found
+
+
+def running(asked: Asked) -> list[Container]:
+    """The containers whose query process runs."""
+    launches = LaunchStore(asked.settings.state_dir.launches)
+    at_work = {
+        one.launch
+        for one in launches.all()
+        if (status := launches.status(one.launch)) and status.phase == "running"
+    }
+    return [one for one in asked.site.containers() if one.launch in at_work]
 
 
 async def test_an_answer_comes_with_config_parameters_and_state(asked: Asked) -> None:
@@ -171,29 +183,19 @@ async def test_what_a_query_prints_is_in_the_bots_log(asked: Asked) -> None:
 
 async def test_a_container_that_is_killed_from_outside_is_no_answer(asked: Asked) -> None:
     asking_it = asyncio.create_task(asked.ask(asked.bot(HANGS)))
-
-    def kill() -> bool:
-        with asked.site.executor() as executor:
-            running = [one for one in executor.list() if one.state is ContainerState.RUNNING]
-            for one in running:
-                time.sleep(1.5)
-                executor.kill(one.ref)
-            return bool(running)
-
-    await asyncio.to_thread(eventually, kill, "it runs")
+    await asyncio.to_thread(eventually, lambda: running(asked), "it runs")
+    (container,) = running(asked)
+    with asked.site.executor() as executor:
+        await asyncio.to_thread(executor.kill, container.ref)
     with pytest.raises(QueryFailed, match="without a word"):
         await asking_it
     await asked.nothing_left()
 
 
 async def test_a_query_runs_where_bots_run_and_names_none(asked: Asked) -> None:
-    asking_it = asyncio.create_task(asked.ask(asked.bot(HANGS), timeout_sec=4.0))
-
-    def running() -> bool:
-        return any(one.address for one in asked.site.containers())
-
-    await asyncio.to_thread(eventually, running, "it runs")
-    (container,) = asked.site.containers()
+    asking_it = asyncio.create_task(asked.ask(asked.bot(HANGS), timeout_sec=5.0))
+    await asyncio.to_thread(eventually, lambda: running(asked), "it runs")
+    (container,) = running(asked)
     assert (container.purpose, container.bot_id) == (Purpose.QUERY, "")
     with asked.site.executor() as executor:
         details = executor._look(container.ref)

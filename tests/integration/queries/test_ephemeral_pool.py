@@ -46,7 +46,7 @@ def ready(asked: Asked) -> int:
     """How many are waiting by the keeper's own account."""
     keeper = asked.queries._keeper
     assert keeper
-    return sum(len(pool) for _, pool in keeper._pools.values())
+    return sum(len(kept.pool) for kept in keeper._pools.values())
 
 
 @contextmanager
