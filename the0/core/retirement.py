@@ -68,8 +68,9 @@ class Retirement:
         """Have the stored state go with the bot; durable when this returns. Raises Conflict while
         the bot's document is still there."""
         at = self._at
-        if await at.repository.get_bot(BotType.REALTIME, bot_id) is not None:
-            raise Conflict(f"The bot {bot_id!r} still exists; delete it before its state.")
+        for kind in BotType:
+            if await at.repository.get_bot(kind, bot_id) is not None:
+                raise Conflict(f"The bot {bot_id!r} still exists; delete it before its state.")
         # What is unsaved need not be stored only to be thrown away.
         at.store.put(bot_id, replace(at.store.get(bot_id), purge=True, unsaved=False))
         await at.store.flush(bot_id)
