@@ -30,8 +30,9 @@ from tests.support.locks import one_at_a_time
 from the0.builtin.docker_executor import DockerExecutor
 from the0.config import bootstrap
 from the0.core.images import ensure_images
+from the0.local.stop import Dismantles
 from the0.models import Container, ContainerState
-from the0.plugin.interfaces import PluginArgs, Progress
+from the0.plugin.interfaces import Executor, PluginArgs, Progress
 from the0.testing.servers import S3Server, Server, mongo_server, nats_server, s3_server
 
 HOST = Path(sys.executable).with_name("the0-host")
@@ -189,13 +190,13 @@ class Installation:
     # --- the engine ---
 
     @contextlib.contextmanager
-    def executor(self) -> Iterator[DockerExecutor]:
-        settings, _ = bootstrap((), self.environ)
+    def executor(self) -> Iterator[Executor]:
+        settings, plugins = bootstrap((), self.environ)
         if not self.installation:
             record = self.client["the0"]["installations"].find_one({"_id": self.instance}) or {}
             self.installation = record.get("installation", "")
         args = PluginArgs(self.instance, self.installation, self.root, settings.sections)
-        executor = DockerExecutor(args)
+        executor = plugins.executors.get(settings.executor.plugin)(args)
         try:
             yield executor
         finally:
@@ -233,10 +234,11 @@ class Installation:
                 executor.remove(one.ref)
             for bot_id in executor.bot_volumes():
                 executor.remove_bot_volumes(bot_id)
-            executor.dismantle()
+            if isinstance(executor, Dismantles):
+                executor.dismantle()
 
     def _clear_database(self) -> None:
-        for name in ("bot_runner", "the0"):
+        for name in ("bot_runner", "bot_scheduler", "the0"):
             database = self.client[name]
             for collection in database.list_collection_names():
                 database[collection].delete_many({})

@@ -131,7 +131,7 @@ class ProcessExecutor(Executor):
 
     def kill(self, ref: str) -> None:
         with suppress(NotFound):
-            self._end(ref, signal.SIGKILL, 0)
+            self._end(ref, signal.SIGKILL, _KILL_SEC)
 
     def unpause(self, ref: str) -> None:
         """Nothing is ever paused."""
