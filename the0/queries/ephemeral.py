@@ -140,6 +140,8 @@ class EphemeralQueries:
                 if await change.wait(patience_sec) or not await keeper.containers.ended(member):
                     patience_sec = LOOK_AGAIN_SEC
                     continue
+                if self._keeper is None:
+                    raise Unavailable("The host stops; ask again.")
                 if status is None:
                     raise _Lost
                 status = self._launches.status(member.launch)
@@ -207,7 +209,7 @@ class EphemeralQueries:
 
     def _wait_for(self, error: The0Error) -> None:
         if error.message != self._waiting_for:
-            log.warning("queries to bots that do not run have to wait: %s", error)
+            log.info("queries to bots that do not run have to wait: %s", error)
         self._waiting_for = error.message
 
     def _args(self, installation: str) -> PluginArgs:
