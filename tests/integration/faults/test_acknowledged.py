@@ -50,11 +50,18 @@ async def test_bots_deployed_by_the_api_outlive_kills_of_the_database(
         victim.kill()
         await asyncio.gather(*writers)
         victim.start()
-        for bot_id, expected in wanted.items():
-            document = await host.repository.get_bot(BotType.REALTIME, bot_id)
-            assert document is not None, bot_id
-            found = {"amount": document["config"]["amount"], "enabled": document["enabled"]}
-            assert found == expected
+        found = await stored(host)
+        assert {bot_id: found.get(bot_id) for bot_id in wanted} == wanted
+    print(f"{ROUNDS} kills, {len(wanted)} bots acknowledged")
+
+
+async def stored(host: ApiHost) -> dict[str, dict[str, Any]]:
+    """What the database has of every bot, in the form of `wanted`."""
+    documents = [one.decode() for one in await host.repository.desired(BotType.REALTIME)]
+    return {
+        one["id"]: {"amount": one["config"]["amount"], "enabled": one["enabled"]}
+        for one in documents
+    }
 
 
 async def write(host: ApiHost, prefix: str, wanted: dict[str, dict[str, Any]]) -> None:
