@@ -51,9 +51,8 @@ async def test_a_scheduled_bot_goes_to_its_own_collection_and_its_own_role(
     update = await host.http.put(f"{BOTS}/one", json={"config": scheduled(schedule="@hourly")})
     assert update.status_code == 200
     assert (await host.http.post(f"{BOTS}/one/enable")).status_code == 200
-    assert (await host.http.delete(f"{BOTS}/one", params={"purge": "true"})).status_code == 200
-    told = [path for path, what in scheduler.told if what == "one"]
-    assert told == ["/wake", "/wake", "/wake", "/purge", "/wake"]
+    assert (await host.http.delete(f"{BOTS}/one")).status_code == 200
+    assert scheduler.told == [("/wake", "one")] * 4
 
 
 @pytest.mark.parametrize(
@@ -94,19 +93,19 @@ async def test_scheduled_bots_are_listed_with_their_next_slot_and_last_run(
         "id": "one",
         "name": "btc",
         "enabled": True,
-        "next": "2026-02-02T09:00:00+00:00",
+        "phase": "waiting",
+        "next_due": "2026-02-02T09:00:00+00:00",
         "running": None,
-        "last": run_json(a_run(6)),
-        "failures": 0,
+        "last_run": run_json(a_run(6)),
         "conditions": [],
     }
-    going = {**entry, "id": "gone", "running": RUN_ID, "enabled": False}
+    going = {**entry, "id": "gone", "running": RUN_ID, "enabled": False, "phase": "running"}
     scheduler.bots = [entry, going]
     listed = (await host.http.get(BOTS)).json()
     assert (listed["live"], listed["silent"]) == (True, [])
     by_id = {bot["id"]: bot for bot in listed["bots"]}
     assert by_id["one"]["status"]["phase"] == "waiting"
-    assert by_id["one"]["status"]["last"]["outcome"] == "succeeded"
+    assert by_id["one"]["status"]["last_run"]["outcome"] == "succeeded"
     assert (by_id["gone"]["type"], by_id["gone"]["status"]["phase"]) == ("scheduled", "running")
     shown = (await host.http.get(f"{BOTS}/one")).json()
     assert [run["id"] for run in shown["runs"]] == [f"one-{n}" for n in (6, 5, 4, 3, 2)]
@@ -121,7 +120,7 @@ async def test_while_the_scheduler_is_silent_what_is_stored_is_shown(host: ApiHo
     listed = (await host.http.get(BOTS)).json()
     assert (listed["live"], listed["silent"]) == (False, ["scheduler"])
     status = {bot["id"]: bot["status"] for bot in listed["bots"]}
-    assert (status["one"]["phase"], status["one"]["next"]) == ("waiting", NINE.isoformat())
+    assert (status["one"]["phase"], status["one"]["next_due"]) == ("waiting", NINE.isoformat())
     assert status["off"]["phase"] == "disabled"
     assert status["broken"] is None
     active = a_run(1, outcome=None, ended=None, lease_until=NINE, owner="me")

@@ -193,13 +193,12 @@ class Bots:
                 raise _unknown(bot_id)
             if found:
                 await self._repository.delete_bot(found[0], bot_id)
-        # What one left that was deleted before is removed by the runner, whatever it was.
-        kind, document = found or (BotType.REALTIME, {"id": bot_id})
-        if purge and not await self._parts.roles.tell(kind, "/purge", bot_id):
+        if purge and not await self._parts.roles.tell("runner", "/purge", bot_id):
             raise Unavailable(
-                f"The bot is deleted, but its stored state is not: the {ROLE_OF[kind]} does not "
-                "answer. Start it, then delete the bot once more with purge."
+                "The bot is deleted, but its stored state is not: the runner does not answer. "
+                "Start it, then delete the bot once more with purge."
             )
+        kind, document = found or (BotType.REALTIME, {"id": bot_id})
         return await self._changed(kind, document)
 
     async def enable(self, call: Call) -> Answer:
@@ -273,7 +272,7 @@ class Bots:
 
     async def _changed(self, kind: BotType, document: Document, status: int = 200) -> Answer:
         bot_id = str(document_id(document))
-        told = await self._parts.roles.tell(kind, "/wake", bot_id)
+        told = await self._parts.roles.tell(ROLE_OF[kind], "/wake", bot_id)
         body = {
             "id": bot_id,
             "type": kind,

@@ -98,10 +98,9 @@ class Roles:
         status: Mapping[str, Any] = answer.value
         return status
 
-    async def tell(self, kind: BotType, path: str, bot_id: str) -> bool:
-        """Whether the role that runs bots of `kind` took note of `bot_id` at once; else its next
-        pass sees it."""
-        answer = await self.ask(ROLE_OF[kind], path, body={"bot_id": bot_id})
+    async def tell(self, role: str, path: str, bot_id: str) -> bool:
+        """Whether `role` took note of `bot_id` at once; else its next pass sees it."""
+        answer = await self.ask(role, path, body={"bot_id": bot_id})
         return answer.status in (httpx.codes.OK, httpx.codes.ACCEPTED)
 
     async def command(self, role: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from the0.api.bot_views import Document
 from the0.api.parts import Parts
 from the0.api.roles import ROLE_OF
-from the0.api.schedule_views import schedule_status, stored_schedule
+from the0.core.schedule_views import scheduled_bot_json
 from the0.errors import InvalidDocument, Unavailable
 from the0.models import BotType
 from the0.values import to_json
@@ -32,25 +32,23 @@ async def find_statuses(parts: Parts, kind: BotType, documents: Iterable[Documen
     try:
         found = (await parts.roles.status(ROLE_OF[kind]))["bots"]
     except Unavailable:
-        if kind is BotType.SCHEDULED:
-            return Statuses(await _stored_schedules(parts, documents), live=False)
-        return Statuses(await _stored_statuses(parts), live=False)
-    if kind is BotType.SCHEDULED:
-        found = map(schedule_status, found)
+        stored = _stored_schedules if kind is BotType.SCHEDULED else _stored_statuses
+        return Statuses(await stored(parts, documents), live=False)
     return Statuses({bot["id"]: bot for bot in found}, live=True)
 
 
-async def _stored_statuses(parts: Parts) -> Mapping[str, Any]:
+async def _stored_statuses(parts: Parts, _: Iterable[Document]) -> Mapping[str, Any]:
     installation = await parts.installation()
     stored = await parts.repository.statuses(installation) if installation else {}
     return {bot_id: to_json(status) for bot_id, status in stored.items()}
 
 
 async def _stored_schedules(parts: Parts, documents: Iterable[Document]) -> Mapping[str, Any]:
-    running = {run.bot_id: run.id for run in await parts.repository.active_runs()}
+    running = {run.bot_id: run for run in await parts.repository.active_runs()}
     found = {}
     for document in documents:
         with suppress(InvalidDocument):  # of which the scheduler tells, once it is back
             bot = parts.parse_schedule(document)
-            found[bot.id] = stored_schedule(bot, running.get(bot.id))
+            due = bot.planned if bot.enabled else None
+            found[bot.id] = scheduled_bot_json(bot.id, bot, due, running.get(bot.id), None)
     return found

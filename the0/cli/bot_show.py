@@ -83,13 +83,13 @@ def row(bot: Mapping[str, Any], now: datetime, *, with_due: bool = False) -> lis
         bot["version"],
         since(status.get("started_at"), now) if phase(bot) == "running" else "-",
         str(status.get("restarts", 0)) if bot["type"] == "realtime" else "-",
-        *([_until(status.get("next"), now) or "-", _last(status)] if with_due else []),
+        *([_until(status.get("next_due"), now) or "-", _last(status)] if with_due else []),
         ", ".join(conditions) or "-",
     ]
 
 
 def _last(status: Mapping[str, Any]) -> str:
-    last = status.get("last")
+    last = status.get("last_run")
     return outcome(last) if last else "-"
 
 
@@ -123,7 +123,6 @@ def _facts(
         ("Schedule", _schedule(status)),
         ("Due", _due(status, now)),
         ("Run that goes on", status.get("running") or ""),
-        ("Failures in a row", str(status.get("failures") or "")),
         ("Running for", since(started, now) if started and phase(bot) == "running" else ""),
         ("Restarts", str(status.get("restarts", 0)) if bot["type"] == "realtime" else ""),
         ("Crashes in a row", str(status.get("crashes") or "")),
@@ -134,12 +133,12 @@ def _facts(
 
 
 def _schedule(status: Mapping[str, Any]) -> str:
-    expression = status.get("expression")
+    expression = status.get("schedule")
     return f"{expression} ({status.get('timezone')})" if expression else ""
 
 
 def _due(status: Mapping[str, Any], now: datetime) -> str:
-    due = status.get("next")
+    due = status.get("next_due")
     return f"{utc_time(due)} UTC, {_until(due, now)}" if due else ""
 
 

@@ -10,7 +10,6 @@ from tests.support.api import METRICS, RUN_ID, Runner, Scheduler
 from the0.api.roles import RoleAnswer, Roles, merged_metrics
 from the0.errors import Conflict, NotFound, The0Error, Unavailable
 from the0.http import unix_socket
-from the0.models import BotType
 
 
 async def test_a_role_that_answers_is_given_as_it_is(tmp_path: Path) -> None:
@@ -20,7 +19,7 @@ async def test_a_role_that_answers_is_given_as_it_is(tmp_path: Path) -> None:
         assert (await roles.status("runner"))["bots"] == [{"id": "a"}]
         (answer,) = await roles.ask_all("/readyz")
         assert (answer.status, answer.value) == (503, {"mongo": "does not answer"})
-        assert await roles.tell(BotType.REALTIME, "/wake", "a/b ü")
+        assert await roles.tell("runner", "/wake", "a/b ü")
     assert runner.told == [("/wake", "a/b ü")]
 
 
@@ -33,7 +32,7 @@ async def test_a_role_that_is_down_says_how_to_start_it(tmp_path: Path, stale: b
     assert (answer.role, answer.status) == ("runner", 0)
     with pytest.raises(Unavailable, match="the0-host --role runner"):
         await roles.status("runner")
-    assert not await roles.tell(BotType.REALTIME, "/wake", "a")
+    assert not await roles.tell("runner", "/wake", "a")
 
 
 @pytest.mark.parametrize("error", [NotFound("no such bot"), Conflict("it is disabled")])

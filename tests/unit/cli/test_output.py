@@ -100,7 +100,10 @@ def test_a_row_shows_what_holds_and_leaves_out_what_is_over() -> None:
 def test_beside_scheduled_bots_a_row_has_what_is_due_and_how_the_last_run_ended() -> None:
     due = (NOW + timedelta(minutes=3)).isoformat()
     last = {"outcome": "timed_out", "started": due}
-    scheduled = {**bot({"phase": "waiting", "next": due, "last": last}), "type": "scheduled"}
+    scheduled = {
+        **bot({"phase": "waiting", "next_due": due, "last_run": last}),
+        "type": "scheduled",
+    }
     assert row(scheduled, NOW, with_due=True)[4:] == ["-", "-", "in 3m", "timed_out", "-"]
     assert row(bot(None), NOW, with_due=True)[4:] == ["-", "0", "-", "-", "-"]
 

@@ -1,0 +1,101 @@
+"""Scheduled bots as a person leads them, by the command line, with all real parts behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.leaks import CHECKOUT
+from tests.support.site import BOTS, Site, eventually
+
+REPORT = CHECKOUT / "examples" / "bots" / "daily-report"
+NEW_YEAR = "0 0 1 1 *"
+
+
+@pytest.fixture(scope="module")
+def errands(site: Site) -> Site:
+    site.the0("custom-bot", "deploy", str(BOTS / "errand"))
+    return site
+
+
+def deploy(site: Site, bot_id: str, folder: Path, **config: Any) -> None:
+    """The errand bot as `bot_id`; it is due at New Year only, unless told otherwise."""
+    file = folder / f"{bot_id}.json"
+    named = {"name": bot_id, "type": "scheduled/errand", "version": "1.0.0"}
+    file.write_text(json.dumps({**named, "schedule": NEW_YEAR, **config}))
+    site.the0("bot", "deploy", str(file), "--id", bot_id)
+
+
+def ended(site: Site, bot_id: str) -> list[dict[str, Any]]:
+    """The bot's runs that have ended, the newest first."""
+    runs = site.json("runs", "list", bot_id)["runs"]
+    return [run for run in runs if run["outcome"]]
+
+
+def test_the_example_runs_at_its_times_and_keeps_its_state(site: Site, tmp_path: Path) -> None:
+    site.the0("custom-bot", "deploy", str(REPORT))
+    instance = json.loads((REPORT / "instance.json").read_text())
+    often = tmp_path / "often.json"
+    often.write_text(json.dumps({**instance, "schedule": "*/3 * * * * *"}))
+    site.the0("bot", "deploy", str(often), "--id", "report")
+    runs = eventually(
+        lambda: [run for run in ended(site, "report") if run["outcome"] == "succeeded"],
+        lambda found: len(found) >= 2,
+    )
+    site.the0("bot", "disable", "report")
+    newest, before = runs[:2]
+    assert newest["slot"] > before["slot"]
+    assert (newest["trigger"], newest["exit_code"]) == ("schedule", 0)
+    reports = [run["result"]["data"]["reports"] for run in (before, newest)]
+    assert reports[1] == reports[0] + 1, "the state of the run before was not there"
+    lines = site.the0("runs", "logs", newest["id"])
+    assert f"{newest['result']['data']['value']}" in lines
+    assert f"{before['result']['data']['value']}" not in lines
+    assert "outcome" in site.the0("runs", "show", newest["id"]).lower()
+
+
+def test_run_now_tells_the_outcome_by_its_exit_code(errands: Site, tmp_path: Path) -> None:
+    deploy(errands, "good", tmp_path)
+    deploy(errands, "bad", tmp_path, code=3)
+    good = errands.json("bot", "run-now", "good", "--wait")
+    assert (good["outcome"], good["trigger"]) == ("succeeded", "manual")
+    assert f"this is {good['id']}" in errands.the0("runs", "logs", good["id"])
+    failed = errands.run("bot", "run-now", "bad", "--wait", "--json")
+    assert failed.returncode == 1
+    assert json.loads(failed.stdout)["exit_code"] == 3
+    listed = {bot["id"]: bot["status"] for bot in errands.json("bot", "list")["bots"]}
+    assert listed["good"]["phase"] == "waiting"
+    assert listed["good"]["next_due"].endswith("-01-01T00:00:00+00:00")
+    assert listed["bad"]["last_run"]["outcome"] == "failed"
+
+
+def test_a_running_run_is_ended_by_choice_alone(errands: Site, tmp_path: Path) -> None:
+    deploy(errands, "slow", tmp_path, takes_sec=600)
+    first = errands.json("bot", "run-now", "slow")["run"]
+    eventually(lambda: errands.json("runs", "show", first)["started"])
+    errands.the0("bot", "disable", "slow")
+    assert errands.json("runs", "show", first)["outcome"] is None
+    errands.the0("bot", "disable", "slow", "--stop-running")
+    outcomes = eventually(lambda: ended(errands, "slow"))
+    assert [run["outcome"] for run in outcomes] == ["cancelled"]
+    refused = errands.run("bot", "run-now", "slow")
+    assert refused.returncode == 4
+    assert "disabled" in refused.stderr
+
+    errands.the0("bot", "enable", "slow")
+    second = errands.json("bot", "run-now", "slow")["run"]
+    eventually(lambda: errands.json("runs", "show", second)["started"])
+    errands.the0("runs", "cancel", second)
+    eventually(lambda: errands.json("runs", "show", second)["outcome"] == "cancelled")
+
+
+def test_a_deleted_bot_leaves_its_runs_and_nothing_else(errands: Site, tmp_path: Path) -> None:
+    deploy(errands, "gone", tmp_path, schedule="@every 2s")
+    eventually(lambda: ended(errands, "gone"))
+    errands.the0("bot", "delete", "gone", "--purge", "--yes")
+    eventually(lambda: not any("gone" in name for name in errands.volumes()))
+    assert errands.run("bot", "show", "gone").returncode == 3
+    assert ended(errands, "gone")
