@@ -180,7 +180,7 @@ def bootstrap(
     except InvalidSettings:
         load_settings(CORE_SECTIONS, files, environ, all_declared=False)  # tells the others too
         raise
-    plugins = PluginManager.load(chosen.allow, chosen.block)
+    plugins = PluginManager.load(chosen.allow, chosen.block, chosen.load_sec)
     settings = load_settings(
         [*CORE_SECTIONS, *plugins.sections()],
         files,

@@ -58,6 +58,13 @@ class PluginSettings:
     block: tuple[str, ...] = setting(
         (), "Distributions whose plugins are never loaded; wins over allow."
     )
+    load_sec: float = setting(
+        30.0,
+        "How long a plugin may take to be imported; one that takes longer is set aside.",
+        parse=seconds,
+        minimum=0.1,
+        maximum=600,
+    )
 
 
 @section("mongo")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from the0.plugin.time_limit import TookTooLong, time_limit
+
 GROUP = "the0"
 MAX_FAULT = 500
 
@@ -65,11 +67,12 @@ def not_installed(candidates: Iterable[Candidate], names: Iterable[str]) -> list
     return [name for name in names if normalised(name) not in installed]
 
 
-def import_plugin(candidate: Candidate) -> None:
+def import_plugin(candidate: Candidate, max_sec: float) -> None:
     """Import what the entry point names; whatever it raises becomes the candidate's fault."""
     try:
-        candidate.module = candidate.entry_point.load()
-    except (Exception, SystemExit) as error:
+        with time_limit(max_sec):
+            candidate.module = candidate.entry_point.load()
+    except (Exception, SystemExit, TookTooLong) as error:
         candidate.give_up(f"cannot be imported: {one_line(error)}")
 
 

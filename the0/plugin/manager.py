@@ -18,6 +18,8 @@ from the0.plugin.discovery import Candidate, discover, import_plugin, not_instal
 from the0.plugin.interfaces import Executor, Runtime, Scheduler, Storage
 from the0.plugin.marker import PROJECT
 from the0.plugin.registry import Registry
+from the0.plugin.time_limit import TookTooLong, time_limit
+from the0.settings import PluginSettings
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,20 @@ class PluginManager:
         self.schedulers: Registry[Scheduler] = self._registry("scheduler")
 
     @classmethod
-    def load(cls, allow: Sequence[str] = (), block: Sequence[str] = ()) -> PluginManager:
+    def load(
+        cls,
+        allow: Sequence[str] = (),
+        block: Sequence[str] = (),
+        max_sec: float = PluginSettings().load_sec,
+    ) -> PluginManager:
         """Import all installed plugins that `allow` (empty: all) and `block` (wins) let through;
-        both name distributions. Never raises for a plugin's fault."""
+        both name distributions. Never raises for a plugin's fault; one that takes longer than
+        `max_sec` to import, or in its hooks, is at fault."""
         candidates = discover(allow, block)
         for candidate in candidates:
             if candidate.usable:
-                import_plugin(candidate)
-        _register_all([candidate for candidate in candidates if candidate.usable])
+                import_plugin(candidate, max_sec)
+        _register_all([candidate for candidate in candidates if candidate.usable], max_sec)
         refuse_clashes(candidates)
         missing = not_installed(candidates, [*allow, *block])
         return cls(candidates, [_not_installed_text(name) for name in missing])
@@ -85,13 +93,14 @@ class PluginManager:
         return Registry(kind, classes, [_set_aside(c) for c in self._candidates if not c.usable])
 
 
-def _register_all(candidates: Sequence[Candidate]) -> None:
+def _register_all(candidates: Sequence[Candidate], max_sec: float) -> None:
     pm = pluggy.PluginManager(PROJECT)
     pm.add_hookspecs(spec)
     for candidate in candidates:
         try:
-            _register(pm, candidate)
-        except (Exception, SystemExit) as error:
+            with time_limit(max_sec):
+                _register(pm, candidate)
+        except (Exception, SystemExit, TookTooLong) as error:
             candidate.give_up(one_line(error))
             if pm.has_plugin(candidate.label):
                 pm.unregister(name=candidate.label)

@@ -219,3 +219,40 @@ Made.settings = Mine
     manager = PluginManager.load()
     assert "[mongo]" in info(manager, "thief").fault
     assert "honest" in {section.__section__ for section in manager.sections()}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time; time.sleep(3600)",
+        "while True: pass",
+        "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
+        """
+        import time
+        try:
+            time.sleep(3600)
+        except Exception:
+            pass
+        """,
+    ],
+    ids=["sleeps", "counts", "waits", "forgives"],
+)
+def test_one_that_hangs_at_import_is_set_aside(install: Install, code: str) -> None:
+    install("hanging", code)
+    install("good-one", runtime("good1"))
+    manager = PluginManager.load(allow=["hanging", "good-one"], max_sec=0.5)
+    assert "took longer than 0.5 s" in info(manager, "hanging").fault
+    assert manager.runtimes.names() == ["good1"]
+
+
+def test_one_that_hangs_in_its_hook_is_set_aside(install: Install) -> None:
+    source = """
+        import time
+        from the0.plugin import hookimpl
+        @hookimpl
+        def the0_register_runtime():
+            time.sleep(3600)
+    """
+    install("hanging", source)
+    manager = PluginManager.load(allow=["hanging"], max_sec=0.5)
+    assert "took longer" in info(manager, "hanging").fault
