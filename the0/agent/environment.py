@@ -44,16 +44,28 @@ def process_environment(
 def _query_variables(launch: Launch) -> dict[str, str]:
     if launch.query is None:
         return {}
-    single = {
-        f"QUERY_PARAM_{name}": value if isinstance(value, str) else _compact(value)
+    named = {
+        name: value if isinstance(value, str) else _compact(value)
         for name, value in launch.query.params.items()
-        if name and "=" not in name and "\0" not in name
+    }
+    single = {
+        f"QUERY_PARAM_{name}": text
+        for name, text in named.items()
+        if name and "=" not in name and _is_possible(name) and _is_possible(text)
     }
     return {
         "QUERY_PATH": launch.query.path,
         "QUERY_PARAMS": _compact(launch.query.params),
         **single,
     }
+
+
+def _is_possible(text: str) -> bool:
+    """Whether an environment can hold it; QUERY_PARAMS has what it cannot."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _compact(value: object) -> str:

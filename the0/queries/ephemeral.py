@@ -7,6 +7,7 @@ none does. In both cases it begins without a bot, is given its one job, and is r
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +31,11 @@ from the0.watch import FolderWatch
 RETRY_SEC = 1.0
 FIRST_WORD_SEC = 0.25
 LOOK_AGAIN_SEC = 1.0
+HELD_UP_SEC = 3.0
+"""A dependency may be away for so long before a query gives it up."""
+
+MOST_PARAMETERS = 120_000
+"""Linux takes 128 KiB in one variable."""
 
 log = logging.getLogger("the0.queries")
 
@@ -88,9 +94,11 @@ class EphemeralQueries:
     async def ask(self, bot: Bot, query: Query, deadline: float) -> Answer:
         """The answer of `bot`'s query program, by `deadline` (of the loop's clock).
 
-        Raises QueryFailed, DeadlineExceeded, and Unavailable when a dependency is away. Whoever
-        is cancelled, or comes too late, leaves nothing behind.
+        Raises InvalidInput for parameters that are too large, QueryFailed, DeadlineExceeded, and
+        Unavailable when a dependency is away. Whoever is cancelled, or comes too late, leaves
+        nothing behind.
         """
+        _check(query)
         keeper = self._keeper
         if keeper is None:
             raise Unavailable(f"Bots that do not run cannot be asked now: {self._waiting_for}")
@@ -129,13 +137,15 @@ class EphemeralQueries:
 
     async def _ended(self, keeper: Keeper, member: Member) -> LaunchStatus:
         """The agent's last report."""
-        patience_sec = FIRST_WORD_SEC
+        patience_sec, loop = FIRST_WORD_SEC, asyncio.get_running_loop()
+        begun = loop.time()
         with self._watch.of(status_file(member.launch)) as change:
             while True:
                 status = self._launches.status(member.launch)
                 if status and status.exit:
                     return status
-                if status and (held_up := hold_up(status)):
+                held_up = hold_up(status) if status else None
+                if held_up and loop.time() > begun + HELD_UP_SEC:
                     raise held_up
                 if await change.wait(patience_sec) or not await keeper.containers.ended(member):
                     patience_sec = LOOK_AGAIN_SEC
@@ -216,6 +226,15 @@ class EphemeralQueries:
         settings = self._site.settings
         root = settings.state_dir.root
         return PluginArgs(settings.general.instance, installation, root, settings.sections)
+
+
+def _check(query: Query) -> None:
+    size = len(json.dumps(dict(query.params)))
+    if size > MOST_PARAMETERS:
+        raise InvalidInput(
+            f"The parameters have {size:,} bytes as JSON; a bot that does not run is given them in "
+            f"its environment, which takes {MOST_PARAMETERS:,}."
+        )
 
 
 def _plan(ready: Ready, bot: Bot) -> ProcessPlan:

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.support.queries import ANSWER, Asked, asking
 from tests.support.runner import Services, eventually, installed
-from the0.errors import DeadlineExceeded, Unavailable
+from the0.errors import DeadlineExceeded, InvalidInput, Unavailable
 from the0.launches import LaunchStore
 from the0.models import Container, Purpose, Resources
 from the0.queries.models import QueryFailed
@@ -208,3 +208,10 @@ async def test_a_query_runs_where_bots_run_and_names_none(asked: Asked) -> None:
     with pytest.raises(DeadlineExceeded):
         await asking_it
     await asked.nothing_left()
+
+
+async def test_parameters_that_no_environment_takes_are_refused(asked: Asked) -> None:
+    with pytest.raises(InvalidInput, match="environment, which takes 120,000"):
+        await asked.ask(asked.bot(ANSWER), text="x" * 120_000)
+    longest = await asked.ask(asked.bot(SDK), "/all", text="x" * 119_000)
+    assert len(json.loads(longest.body)["data"]["params"]["text"]) == 119_000

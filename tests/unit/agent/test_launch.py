@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -105,3 +106,14 @@ def test_a_query_sees_its_parameters() -> None:
     assert (seen["QUERY_PARAM_limit"], seen["QUERY_PARAM_name"]) == ("5", "a b")
     assert (seen["QUERY_PARAM_all"], seen["SCRIPT_PATH"]) == ("true", "q.py")
     assert seen["BOT_TYPE"] == "scheduled"
+
+
+@pytest.mark.parametrize(
+    "params", [{"a": "\0"}, {"a": "\ud800"}, {"\ud800": 1}, {"\0": 1}, {"=": 1}, {"": 1}]
+)
+def test_what_no_environment_can_hold_is_only_in_the_whole(params: dict[str, Any]) -> None:
+    given = {"path": "/p", "params": {**params, "good": 1}}
+    launch = parse({"bot_id": "b", "kind": "query", "commands": {"query": ["x"]}, "query": given})
+    seen = process_environment(launch, "query", Paths())
+    assert json.loads(seen["QUERY_PARAMS"]) == given["params"]
+    assert [name for name in seen if name.startswith("QUERY_PARAM_")] == ["QUERY_PARAM_good"]
