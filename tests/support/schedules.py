@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.runner import Installation, eventually
@@ -40,6 +40,12 @@ def main(bot_id, config):
         json.dump({"status": "success", "answer": 42, "bot": bot_id}, file)
 """
 """Ends as its config says; each run adds a line to its state."""
+
+
+def once_in(seconds: float) -> str:
+    """A schedule that fires once, so many seconds from now (and then in a year)."""
+    at = datetime.now(UTC) + timedelta(seconds=seconds)
+    return f"{at.second} {at.minute} {at.hour} {at.day} {at.month} *"
 
 
 @dataclass
@@ -128,6 +134,22 @@ class Schedules:
         """A scheduler, once it works."""
         self.site.start_host("scheduler")
         eventually(self.ready, "the scheduler is ready")
+
+    def run_now(self, bot_id: str) -> str:
+        """The id of a run that was asked for."""
+        status, body = self.ask("/run-now", {"bot_id": bot_id})
+        assert status == 202, body
+        return str(body["run"])
+
+    def running(self, bot_id: str) -> dict[str, Any]:
+        """The bot's newest record, once its container has started."""
+
+        def found() -> dict[str, Any] | None:
+            runs = self.runs(bot_id)
+            return runs[-1] if runs and runs[-1]["started"] else None
+
+        result: dict[str, Any] = eventually(found, f"{bot_id} runs")
+        return result
 
     def wake(self, bot_id: str | None) -> None:
         assert self.ask("/wake", {"bot_id": bot_id})[0] == 202

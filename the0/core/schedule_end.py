@@ -14,7 +14,7 @@ from the0.core.backoff import Backoff
 from the0.core.engine import Engine
 from the0.core.schedule_plan import Ending, Scheduler, ended_run, lost_run, next_attempt
 from the0.core.schedule_state import ScheduleMetrics
-from the0.errors import Unavailable
+from the0.errors import Conflict, Unavailable
 from the0.launches import LaunchStore
 from the0.models import Container, ContainerState, Run
 from the0.pool import BlockingPool
@@ -82,8 +82,12 @@ class Ends:
         return bool(stored)
 
     async def throw_away(self, container: Container) -> None:
-        """Remove a container that ended or never ran, and its launch's rights."""
-        await self.engine.call(self.engine.executor.remove, container.ref)
+        """Remove a container that ended or never ran, and its launch's rights. Raises Unavailable
+        while somebody else is removing it."""
+        try:
+            await self.engine.call(self.engine.executor.remove, container.ref)
+        except Conflict as error:
+            raise Unavailable(error.message) from error
         if container.launch:
             await self.files.call(self.launches.remove, container.launch)
 
