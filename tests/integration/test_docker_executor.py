@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from the0.testing.containers import (
 from the0.testing.executor import ExecutorConformance
 from the0.testing.isolation import IsolationConformance
 
-IMAGE = "the0/test-executor:latest"
+IMAGE = f"the0/test-executor:{os.getpid()}"
 DIGEST = "digest of the test image"
 
 

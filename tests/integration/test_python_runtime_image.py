@@ -33,9 +33,10 @@ def bots(docker_engine: docker.DockerClient, image: str, tmp_path: Path) -> Iter
 def project_of(tmp_path: Path) -> Callable[..., Project]:
     """Makes a project of one program."""
 
-    def make(main: str, kind: str = "realtime") -> Project:
+    def make(main: str, kind: str = "realtime", requirements: str = "") -> Project:
         folder, entrypoints = tmp_path / "project", {"bot": "main.py"}
-        return bot_containers.project_of(folder, "python3.11", kind, entrypoints, main__py=main)
+        files = {"main__py": main, "requirements__txt": requirements}
+        return bot_containers.project_of(folder, "python3.11", kind, entrypoints, **files)
 
     return make
 
@@ -98,8 +99,8 @@ def test_extensions_vendored_for_the_image_load_in_it(
     bots: Bots, project_of: Callable[..., Project]
 ) -> None:
     """A real package from PyPI with compiled parts, and its real dependencies."""
-    project = project_of(main="import numpy\ndef main(): print(int(numpy.arange(7).sum()))")
-    (project.folder / "requirements.txt").write_text("numpy==1.26.4\n")
+    main = "import numpy\ndef main(): print(int(numpy.arange(7).sum()))"
+    project = project_of(main=main, requirements="numpy==1.26.4")
     bots.give(project, {})
     assert bots.run() == 0
     assert bots.gateway.lines("stdout") == ["21"]
@@ -117,8 +118,7 @@ def test_a_vendored_public_sdk_is_the_one_that_the_bot_gets(
         "    the0.metric('runs', {'value': runs})\n"
         "    the0.success(the0.__file__, {'runs': runs})\n"
     )
-    project = project_of(kind="scheduled", main=main)
-    (project.folder / "requirements.txt").write_text(f"the0-sdk=={version}\n")
+    project = project_of(kind="scheduled", main=main, requirements=f"the0-sdk=={version}")
     for runs in (1, 2):
         bots.give(project, {})
         assert bots.run() == 0
