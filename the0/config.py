@@ -31,6 +31,7 @@ from the0.settings import (
     NatsSettings,
     PluginSettings,
     QueryPoolSettings,
+    QuerySettings,
     RunnerSettings,
     SchedulerSettings,
     StorageSettings,
@@ -116,6 +117,10 @@ class Settings:
     @property
     def api(self) -> ApiSettings:
         return self.section(ApiSettings)
+
+    @property
+    def query(self) -> QuerySettings:
+        return self.section(QuerySettings)
 
     @property
     def query_pool(self) -> QueryPoolSettings:

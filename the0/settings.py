@@ -25,8 +25,18 @@ from the0.settings_parsers import (
     nats_url,
     seconds,
 )
+from the0.settings_queries import QueryPoolSettings, QuerySettings
 
-__all__ = ["Declaration", "seconds", "section", "section_fields", "section_name", "setting"]
+__all__ = [
+    "Declaration",
+    "QueryPoolSettings",
+    "QuerySettings",
+    "seconds",
+    "section",
+    "section_fields",
+    "section_name",
+    "setting",
+]
 
 
 @section("")
@@ -342,37 +352,6 @@ class SchedulerSettings:
     )
 
 
-@section("query_pool")
-class QueryPoolSettings:
-    min_waiting: int = setting(
-        0,
-        "Containers of each runtime that wait for a query even when nobody asks.",
-        minimum=0,
-        maximum=64,
-    )
-    max_waiting: int = setting(
-        4,
-        "Most containers of a runtime that wait for a query; 0 starts one for each query.",
-        minimum=0,
-        maximum=64,
-    )
-    idle_sec: float = setting(
-        900.0,
-        "How long the busiest moment decides how many containers wait.",
-        parse=seconds,
-        minimum=1,
-        maximum=86400,
-    )
-    state_cache_mb: int = setting(
-        1024,
-        "Size of the host's cache of bots' state, from which queries are answered, MiB.",
-        minimum=1,
-    )
-    at_once: int = setting(
-        8, "Containers that answer queries at the same time.", minimum=1, maximum=256
-    )
-
-
 @section("metrics")
 class MetricsSettings:
     host: str = setting(
@@ -401,6 +380,7 @@ CORE_SECTIONS: tuple[type, ...] = (
     ArchiveSettings,
     EgressSettings,
     ApiSettings,
+    QuerySettings,
     QueryPoolSettings,
     MetricsSettings,
 )
