@@ -19,7 +19,7 @@ from bench import bare
 from bench.harness import Figure, Report, children, pss_mib
 from bench.site import RUNTIME, Site, until
 from the0.config import Settings
-from the0.models import Bot, BotType, ContainerState, Purpose
+from the0.models import Bot, BotType, Purpose
 from the0.queries.ephemeral import EphemeralQueries, EphemeralSite
 from the0.queries.models import Query
 from the0.repository import Repository
@@ -29,7 +29,7 @@ from the0.storage.state import StateStore, StoredState
 ROUNDS = 12
 WAITING = 3
 TIMEOUT_SEC = 120.0
-REFILL_SEC = 1.0
+SETTLE_SEC = 0.5
 DOCKER_RUN = "docker run of the same command"
 BARE = "idle python3 in a bare container"
 
@@ -64,12 +64,11 @@ async def _measure(site: Site, report: Report, bot: Bot) -> Sequence[float]:
         ours: list[float] = []
         limit: list[float] = []
         async with _queries(site, waiting) as queries:
-            if waiting:
-                await _wait_for(site, waiting)
-                idle = await asyncio.to_thread(_memory, site)
             for _ in range(ROUNDS):
+                await _wait_for(site, waiting)
+                idle = idle or await asyncio.to_thread(_memory, site)
                 ours.append(await _ask(queries, bot))
-                await asyncio.sleep(REFILL_SEC)
+                await _wait_for(site, waiting)
                 limit.append(await asyncio.to_thread(_docker_run, site))
         report.add(Figure(f"query, {name}", "ms", ours, limit, DOCKER_RUN))
     return idle
@@ -161,20 +160,21 @@ def _docker_run(site: Site) -> float:
 
 
 async def _wait_for(site: Site, count: int) -> None:
+    """Until so many wait, and none that has answered is left."""
+
     def all_wait() -> bool:
         return len(_waiting(site)) == count
 
     await asyncio.to_thread(until, all_wait, f"{count} containers wait", 0.2)
-    await asyncio.sleep(REFILL_SEC)
+    await asyncio.sleep(SETTLE_SEC)
 
 
 def _waiting(site: Site) -> Sequence[str]:
-    found = [one for one in site.executor.list() if one.purpose is Purpose.QUERY]
-    return [one.ref for one in found if one.state is ContainerState.RUNNING]
+    return [one.ref for one in site.executor.list() if one.purpose is Purpose.QUERY]
 
 
 def _memory(site: Site) -> list[float]:
-    """Of all processes in each container that waits."""
+    """Of all processes in each container that waits, in MiB."""
     found = []
     for ref in _waiting(site):
         pid = site.pid(ref)

@@ -8,22 +8,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
-    """Replace `path` by `data` (perhaps in pieces), durably: written beside it, synced, renamed.
+def write_atomic(
+    path: Path, data: bytes | Iterable[bytes], mode: int = 0o600, *, durable: bool = True
+) -> None:
+    """Replace `path` by `data` (perhaps in pieces): written beside it, synced, renamed.
 
-    Raises OSError, and what the pieces raise; `path` is then as it was.
+    Without `durable` nothing is synced: readers still see all or nothing, but after a power cut
+    there may be nothing. Raises OSError, and what the pieces raise; `path` is then as it was.
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -171,8 +171,10 @@ class LaunchStore:
         self._cache: dict[str, tuple[tuple[int, int], Launch]] = {}
 
     def write(self, launch: Launch) -> None:
-        """Store it durably, replacing an older one of the same id."""
-        write_atomic(self._path(launch.launch), json.dumps(launch.to_json()).encode())
+        """Store it, replacing an older one of the same id: durably, but for queries, which do not
+        outlive a power cut."""
+        data = json.dumps(launch.to_json()).encode()
+        write_atomic(self._path(launch.launch), data, durable=launch.kind != "query")
 
     def read(self, launch: str) -> Launch | None:
         """None for an unknown launch, and for text that cannot be a launch's id at all."""
@@ -226,7 +228,7 @@ class LaunchStore:
             return None
 
     def write_status(self, launch: str, status: LaunchStatus) -> None:
-        """Store it durably; a launch that was removed meanwhile gets none."""
+        """Store it as its launch; a launch that was removed meanwhile gets none."""
         self._write_beside(launch, self._status_path(launch), json.dumps(status.to_json()).encode())
 
     def result(self, launch: str) -> bytes | None:
@@ -237,7 +239,7 @@ class LaunchStore:
             return None
 
     def write_result(self, launch: str, result: bytes) -> None:
-        """Store it durably; a launch that was removed meanwhile gets none."""
+        """Store it as its launch; a launch that was removed meanwhile gets none."""
         self._write_beside(launch, self._result_path(launch), result)
 
     def statuses_changed_since(
@@ -262,7 +264,8 @@ class LaunchStore:
         return changed
 
     def _write_beside(self, launch: str, path: Path, data: bytes) -> None:
-        write_atomic(path, data)
+        found = self.read(launch)
+        write_atomic(path, data, durable=found is None or found.kind != "query")
         if not self._path(launch).exists():
             path.unlink(missing_ok=True)
 

@@ -291,7 +291,9 @@ class Supervisor:
 
     def _set_phase(self, phase: str) -> None:
         self._status.phase = phase
-        self._inform()
+        # Who waits for a query is not to wait for reports that nobody reads.
+        if phase == "running" or not (self._launch and self._launch.query):
+            self._inform()
 
     def _report(self, condition: Condition) -> None:
         if self._status.take(condition):
