@@ -1,4 +1,4 @@
-"""`make demo`: two example bots on this machine, by the commands that the README shows.
+"""`make demo`: three example bots on this machine, by the commands that the README shows.
 
 Harmless to run again: what is there already stays as it is.
 """
@@ -16,8 +16,9 @@ from typing import Any
 import click
 
 THE0 = str(Path(sys.executable).parent / "the0")
-EXAMPLE = Path("examples/bots/price-alert")
-BOTS = {"demo-btc": EXAMPLE / "instance.json", "demo-eth": EXAMPLE / "instance-eth.json"}
+ALERT, REPORT = Path("examples/bots/price-alert"), Path("examples/bots/daily-report")
+BOTS = {"demo-btc": ALERT / "instance.json", "demo-eth": ALERT / "instance-eth.json"}
+SCHEDULED = {"demo-report": REPORT / "instance-demo.json"}
 WAIT_SEC = 120.0
 GO_ON = """
 Go on with (in .venv/bin, so first: source .venv/bin/activate):
@@ -25,17 +26,19 @@ Go on with (in .venv/bin, so first: source .venv/bin/activate):
   the0 bot logs -f demo-btc        what one of them writes, live
   the0 bot show demo-btc           how it stands, and why it last ended
   the0 bot disable demo-btc        stop it, keeping its state; enable starts it again
+  the0 runs list demo-report       what became of each time the scheduled one was due
   the0 local status                the servers behind it, and where their data lies
   the0 doctor                      what could be better on this machine
   make stop                        stop everything; the bots' state stays"""
 
 
 def main() -> None:
-    """Start, deploy, wait until both bots run and have written, show them."""
+    """Start, deploy, wait until all bots run or have run, show them."""
     run("local", "start")
-    run("custom-bot", "deploy", str(EXAMPLE))
+    for code in (ALERT, REPORT):
+        run("custom-bot", "deploy", str(code))
     there = {bot["id"] for bot in bots()}
-    for bot_id, instance in BOTS.items():
+    for bot_id, instance in {**BOTS, **SCHEDULED}.items():
         if bot_id in there:
             click.echo(f"{bot_id} is deployed already.")
         else:
@@ -45,9 +48,14 @@ def main() -> None:
     running = [bot["id"] for bot in bots() if bot["id"] in BOTS and phase(bot) == "running"]
     for bot_id in running:
         until(lambda bot_id=bot_id: last_lines(bot_id) != "", f"{bot_id} writes nothing")
+    scheduled = [bot["id"] for bot in bots() if bot["id"] in SCHEDULED and bot["enabled"]]
+    for bot_id in scheduled:
+        until(lambda bot_id=bot_id: has_run(bot_id), f"{bot_id} is not run")
     run("bot", "list")
     for bot_id in running:
         run("bot", "logs", bot_id, "--lines", "3")
+    for bot_id in scheduled:
+        run("runs", "list", bot_id, "-n", "3")
     click.echo(GO_ON)
 
 
@@ -60,8 +68,16 @@ def run(*arguments: str) -> None:
 
 
 def bots() -> list[dict[str, Any]]:
-    done = subprocess.run([THE0, "bot", "list", "--json"], check=True, stdout=subprocess.PIPE)
-    found: list[dict[str, Any]] = json.loads(done.stdout)["bots"]
+    return listed("bots", "bot", "list")
+
+
+def has_run(bot_id: str) -> bool:
+    return any(run["outcome"] == "succeeded" for run in listed("runs", "runs", "list", bot_id))
+
+
+def listed(key: str, *command: str) -> list[dict[str, Any]]:
+    done = subprocess.run([THE0, *command, "--json"], check=True, stdout=subprocess.PIPE)
+    found: list[dict[str, Any]] = json.loads(done.stdout)[key]
     return found
 
 

@@ -78,7 +78,7 @@ async def test_runs_are_listed_and_shown(host: ApiHost, cli: Cli) -> None:
     assert head[:4] == ["RUN", "BOT", "SLOT", "TRY"]
     assert [row[0] for row in rows] == ["f" * 32, RUN_ID]
     assert rows[0][2:8] == ["2026-01-31", "09:01:00", "1", "skipped", "-", "-"]
-    assert rows[1][2:8] == ["2026-01-31", "09:00:00", "1", "failed", "1s", "1"]
+    assert rows[1][2:8] == ["2026-01-31", "09:00:00", "1", "failed", "1.0s", "1"]
     assert [run["id"] for run in (await cli.json("runs", "list", "-n", 1))["runs"]] == ["f" * 32]
     assert await cli("runs", "list", "nobody") == 0
     assert "no run yet" in cli.err

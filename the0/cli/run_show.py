@@ -25,6 +25,9 @@ EXIT_CODES = {
 }
 """What a command that waits for a run ends with, by the run's outcome."""
 
+SHORT_SEC = 10
+"""Below, a duration is shown with a tenth."""
+
 Run = Mapping[str, Any]
 
 
@@ -104,7 +107,8 @@ def _took(run: Run, now: datetime) -> str:
     started, ended = read_time(run.get("started")), read_time(run.get("ended"))
     if started is None or (ended is None and run["outcome"]):
         return ""
-    return duration(((ended or now) - started).total_seconds())
+    seconds = ((ended or now) - started).total_seconds()
+    return f"{seconds:.1f}s" if seconds < SHORT_SEC else duration(seconds)
 
 
 def _why(run: Run) -> str:
