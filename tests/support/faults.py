@@ -103,7 +103,8 @@ class Life:
 
 def lives(engine: docker.DockerClient, site: Installation) -> dict[str, Life]:
     """Bot id -> its running container."""
-    found = engine.containers.list(filters={"label": f"the0.instance={site.instance}"})
+    filters = {"label": f"the0.instance={site.instance}"}
+    found = engine.containers.list(filters=filters, ignore_removed=True)
     return {
         one.labels["runtime.id"]: Life(one.id, one.attrs["State"]["StartedAt"]) for one in found
     }

@@ -146,7 +146,7 @@ def _running(site: Installation, engine: docker.DockerClient) -> dict[str, int]:
     for bot_id, life in lives(engine, site).items():
         try:
             said = numbers(output(engine, life.ref), "runs")
-        except docker.errors.NotFound:
-            continue
+        except docker.errors.APIError:
+            continue  # it goes while it is looked at
         found |= dict.fromkeys([bot_id], said[-1]) if said else {}
     return found
