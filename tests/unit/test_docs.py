@@ -21,7 +21,7 @@ FENCE = re.compile(r"^```(?:sh|bash)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 TARGET = re.compile(r"\bmake ([a-z]+)\b")
-FILES = {"api.token", "gateway.lock", "runner.lock"}
+FILES = {"api.token", "gateway.lock", "query.lock", "runner.lock"}
 """Files of the state directory, whose names look like settings."""
 OURS = re.compile(r"(?:the0|hosts|plugins|examples|tests|bench|docs|deploy|scripts)/[\w./-]*\w/?")
 
