@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 
-from the0.builtin.cron_fields import EVERY, alternatives
+from the0.builtin.cron_fields import EVERY, MAX_CHARACTERS, alternatives
 from the0.errors import InvalidInput
 from the0.plugin import Scheduler, hookimpl
 from the0.settings import seconds
@@ -35,6 +35,10 @@ class CronScheduler(Scheduler):
     def next_after(self, expression: str, timezone: str, after: datetime) -> datetime:
         zone = _zone(timezone)
         text = expression.strip()
+        if len(text) > MAX_CHARACTERS:
+            raise InvalidInput(
+                f"A schedule has at most {MAX_CHARACTERS:,} characters, not {len(text):,}."
+            )
         after = after.astimezone(UTC)
         if text.lower().split()[:1] == [EVERY]:
             return _next_multiple(_every(text), after)

@@ -31,6 +31,7 @@ DESCRIPTORS = {
     "@hourly": "0 * * * *",
 }
 EVERY = "@every"
+MAX_CHARACTERS = 1000
 _READ_EXPRESSIONS = 4096
 """How many expressions are kept as read: a scheduler asks for the same ones again and again."""
 

@@ -177,6 +177,14 @@ def test_every_has_the_same_times_on_all_hosts() -> None:
     assert first[1:] == fires("@every 7m", NEW_YORK, first[0], 2)
 
 
+def test_an_expression_without_end_costs_nothing() -> None:
+    with pytest.raises(InvalidInput, match="at most 1,000 characters, not 100,009") as refused:
+        CRON.validate(f"{'1,' * 50_000}1 * * * *", "UTC")
+    assert len(refused.value.message) < 100
+    every_second = ",".join(map(str, range(60)))
+    CRON.validate(f"{every_second} {every_second} * * * *", "UTC")
+
+
 def test_an_hour_that_repeats_does_not_hold_up_a_question() -> None:
     """A question from inside the second pass is answered without walking through it."""
     inside = datetime(2026, 11, 1, 6, 0, 1, tzinfo=UTC)
