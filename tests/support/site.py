@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -23,6 +24,9 @@ THE0 = str(Path(sys.executable).parent / "the0")
 BOTS = Path(__file__).parents[1] / "e2e" / "bots"
 EVENTUALLY_SEC = 90.0
 COMMAND_SEC = 240.0
+PORTS = range(20000, 32000)
+"""Below those that Linux gives to clients: sites that start side by side would take the same
+default port."""
 
 
 @dataclass
@@ -33,10 +37,15 @@ class Site:
     instance: str
     engine: docker.DockerClient
     extra: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=lambda: secrets.choice(PORTS))
 
     @property
     def environ(self) -> dict[str, str]:
-        own = {"THE0_LOCAL_DIR": str(self.root), "THE0_INSTANCE": self.instance}
+        own = {
+            "THE0_LOCAL_DIR": str(self.root),
+            "THE0_INSTANCE": self.instance,
+            "THE0_API__PORT": str(self.port),
+        }
         return {**os.environ, **own, **self.extra}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

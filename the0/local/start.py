@@ -155,9 +155,14 @@ def _await_readiness(config: LocalConfig, paths: LocalPaths) -> None:
 
 
 def _readiness(config: LocalConfig) -> str | None:
-    """None when ready, else what the host says."""
+    """None when ready, else what the host says. The first question shows by its token that it is
+    our host which listens there, and not another installation's that was quicker."""
     try:
-        urllib.request.urlopen(f"{config.api_url}/readyz", timeout=5).close()  # noqa: S310 - ours
+        for path in ("/status", "/readyz"):
+            asked = urllib.request.Request(  # noqa: S310 - ours
+                f"{config.api_url}{path}", headers={"Authorization": f"Bearer {config.api_token}"}
+            )
+            urllib.request.urlopen(asked, timeout=5).close()  # noqa: S310 - ours
     except urllib.error.HTTPError as error:
         with error:
             return error.read(2000).decode(errors="replace").strip()
