@@ -55,9 +55,11 @@ class LocalStorage(Storage):
     name: ClassVar[str] = "local"
     settings: ClassVar[type | None] = LocalSettings
 
-    def __init__(self, args: PluginArgs) -> None:
+    def __init__(self, args: PluginArgs, folder: str | None = None) -> None:
+        """`folder` in place of the setting is for storages that begin with this one."""
         super().__init__(args)
-        folder = args.section(LocalSettings).folder
+        if folder is None:
+            folder = args.section(LocalSettings).folder
         self._root = Path(folder) if folder else args.state_dir / "storage"
         self._may_make_root = not folder
 

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("the0.cli.doctor", "doctor"),
     "images": ("the0.cli.images", "images"),
     "local": ("the0.cli.local", "group"),
+    "plugin": ("the0.cli.plugin_new", "plugin"),
     "plugins": ("the0.cli.machine", "plugins"),
     "runs": ("the0.cli.runs", "runs"),
     "schedule": ("the0.cli.schedule", "schedule"),
