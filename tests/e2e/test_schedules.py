@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from tests.support.leaks import CHECKOUT
 from tests.support.site import BOTS, Site, eventually
@@ -90,6 +92,31 @@ def test_a_running_run_is_ended_by_choice_alone(errands: Site, tmp_path: Path) -
     eventually(lambda: errands.json("runs", "show", second)["started"])
     errands.the0("runs", "cancel", second)
     eventually(lambda: errands.json("runs", "show", second)["outcome"] == "cancelled")
+
+
+def test_documents_of_others_are_run_refused_by_name_and_left_alone_when_disabled(
+    errands: Site, tmp_path: Path
+) -> None:
+    deploy(errands, "ours", tmp_path)
+    settings = tomllib.loads((errands.root / "settings.toml").read_text())
+    with MongoClient[dict[str, Any]](settings["mongo"]["uri"]) as mongo:
+        schedules = mongo["bot_scheduler"]["bot_schedules"]
+        ours = schedules.find_one({"id": "ours"}, {"_id": 0, "custom": 1, "config": 1}) or {}
+        for bot_id, config in (
+            ("theirs", {"schedule": "@every 2s"}),
+            ("never", {"schedule": "0 0 30 2 *"}),
+            ("off", {"schedule": "@every 1s", "enabled": "false"}),
+        ):
+            changed = {**ours["config"], "name": bot_id, **config}
+            schedules.insert_one({**ours, "id": bot_id, "config": changed})
+        eventually(lambda: ended(errands, "theirs"))
+        never, off = errands.status("never"), errands.status("off")
+        assert (never["phase"], off["phase"]) == ("invalid", "disabled")
+        assert "never fires" in never["conditions"][0]["message"]
+        assert errands.json("runs", "list", "off")["runs"] == []
+        planned = schedules.find_one({"id": "theirs"}) or {}
+        assert isinstance(planned["next_execution_time"], int)
+        schedules.delete_many({"id": {"$in": ["theirs", "never", "off"]}})
 
 
 def test_a_deleted_bot_leaves_its_runs_and_nothing_else(errands: Site, tmp_path: Path) -> None:
