@@ -83,6 +83,18 @@ class Gateway:
         """GET; a 2xx body goes to `sink` piece by piece, else into the answer."""
         return self.request("GET", path, sink=sink)
 
+    def begin(self, path: str) -> int:
+        """Ask GET without waiting for the answer: the descriptor that is readable once there is
+        one (to be closed)."""
+        wire = _Wire(self._deadline)
+        try:
+            wire.connect(self._path)
+            self._send(wire, "GET", path, b"", {})
+        except OSError as error:
+            wire.close()
+            raise Unavailable(f"GET {path} at the gateway: {error}") from error
+        return wire.detach()
+
     def post(self, path: str, content: object) -> Answer:
         """POST of `content` as JSON."""
         return self.request("POST", path, json.dumps(content, separators=(",", ":")).encode())
@@ -186,6 +198,10 @@ class _Wire:
             data += piece
         head, _, self._buffer = data.partition(mark)
         return head
+
+    def detach(self) -> int:
+        """The descriptor, which is the caller's from now on."""
+        return self._socket.detach()
 
     def close(self) -> None:
         self._socket.close()

@@ -17,16 +17,23 @@ from the0.agent.workers import Send
 READY = 0
 HOPELESS = 3
 
-NO_JOB = 204
-_LONGEST_WAIT_SEC = 3600.0
+NO_JOB = 4
 
 T = TypeVar("T")
 
 
+class NoJob(Exception):
+    """The launch waits for its job."""
+
+
 def prepare(paths: Paths, gateway: Gateway, send: Send) -> int:
     """Prepare a launch, asking for as long as it takes. Sends the messages `document`, `phase`,
-    `condition`, `say` and `state`; READY, or HOPELESS after a condition that says why."""
-    launch = fetch_document(gateway, send)
+    `condition`, `say` and `state`; READY, NO_JOB when the launch waits for its job, or HOPELESS
+    after a condition that says why."""
+    try:
+        launch = fetch_document(gateway, send)
+    except NoJob:
+        return NO_JOB
     if launch is None:
         return HOPELESS
     job = Job(paths, gateway, launch)
@@ -37,13 +44,8 @@ def prepare(paths: Paths, gateway: Gateway, send: Send) -> int:
 
 def fetch_document(gateway: Gateway, send: Send) -> Launch | None:
     """The launch, asked for as long as it takes, and sent as `document`; None after the reason why
-    there cannot be one was sent."""
-    document = _patiently("LaunchUnavailable", send, partial(_ask, gateway, "/v1/launch"))
-    if document is None:
-        document = _wait_for_job(gateway, send)
-    if document is None:
-        send({"say": f"no job came within {_LONGEST_WAIT_SEC:g} s"})
-        return None
+    there cannot be one was sent. Raises NoJob."""
+    document = _patiently("LaunchUnavailable", send, partial(_ask, gateway))
     try:
         launch = parse(document)
     except InvalidLaunch as error:
@@ -53,24 +55,11 @@ def fetch_document(gateway: Gateway, send: Send) -> Launch | None:
     return launch
 
 
-def _ask(gateway: Gateway, path: str) -> Any:
-    """The launch document; None while the launch has no job."""
-    answer = gateway.get(path)
-    return None if answer.status == NO_JOB else answer.json()
-
-
-def _wait_for_job(gateway: Gateway, send: Send) -> Any:
-    """The launch document once this launch has its job; None when none came for so long that the
-    host must have forgotten it."""
-    # What the job will need is imported now, while nobody waits.
-    from the0.agent import bundle, restore, unpacking  # noqa: F401, PLC0415
-
-    until = time.monotonic() + _LONGEST_WAIT_SEC
-    document = None
-    while document is None and time.monotonic() < until:
-        ask = partial(_ask, gateway, "/v1/launch?wait=1")
-        document = _patiently("LaunchUnavailable", send, ask)
-    return document
+def _ask(gateway: Gateway) -> Any:
+    answer = gateway.get("/v1/launch")
+    if answer.status == 204:
+        raise NoJob
+    return answer.json()
 
 
 def _fetch_code(job: Job, send: Send) -> bool:

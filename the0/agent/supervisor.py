@@ -28,6 +28,7 @@ from the0.agent.processes import Command, Process, kill_all, spawn
 from the0.agent.queryserver import QueryServer, landlock_condition
 from the0.agent.reactor import Reactor, Signals
 from the0.agent.status import Condition, Exit, Status
+from the0.agent.waiting import JobWait
 from the0.agent.workers import Message, Worker
 
 PLATFORM_FAILED = 70
@@ -54,6 +55,7 @@ class Supervisor:
         self._launch: Launch | None = None
         self._prepare: Worker | None = None
         self._prepare_pauses = Backoff()
+        self._job_wait: JobWait | None = None
         self._bot: Process | None = None
         self._query: QueryServer | None = None
         self._state: bool | None = None
@@ -105,11 +107,24 @@ class Supervisor:
             return
         if code == prepare.READY:
             self._start_processes()
+        elif code == prepare.NO_JOB:
+            self._wait_for_job()
         elif code == prepare.HOPELESS:
             self._end(Exit(None, None, "platform"), PLATFORM_FAILED)
         else:
             self._output.say("preparing the launch failed inside the agent; it is tried again")
             self._reactor.later(self._prepare_pauses.pause(), self._start_prepare)
+
+    def _wait_for_job(self) -> None:
+        if self._job_wait is None:
+            self._job_wait = JobWait(
+                self._reactor, self._gateway, self._start_prepare, self._forgotten
+            )
+        self._job_wait.start()
+
+    def _forgotten(self) -> None:
+        self._output.say("no job came for so long that the host must have forgotten this container")
+        self._end(Exit(None, None, "platform"), PLATFORM_FAILED)
 
     def _take(self, message: Message) -> None:
         """A message of the prepare or sync fork."""

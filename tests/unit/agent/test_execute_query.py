@@ -5,11 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from tests.support.agent import PATIENCE_SEC, Agent, wait_until
+from the0.agent import waiting
+from the0.agent.client import Credentials, Gateway
+from the0.agent.reactor import Reactor
 
 FOREVER = "import time\nwhile True: time.sleep(0.05)\n"
 QUERY: dict[str, Any] = {
@@ -81,3 +86,34 @@ def test_an_answer_that_is_too_large_is_told_with_the_end(agent: Agent) -> None:
     assert agent.gateway.results == []
     assert agent.gateway.exit()["code"] == 0
     assert "ResultTooLarge" in agent.gateway.conditions()
+
+
+def test_a_wait_outlives_its_gateway(agent: Agent) -> None:
+    agent.give("print('done')", **QUERY, query={"path": "/x"})
+    document, agent.gateway.document = agent.gateway.document, None
+    process = agent.start()
+    wait_until(lambda: agent.gateway.requests.count("GET /v1/launch") >= 2, "the wait")
+    agent.gateway.stop()
+    time.sleep(0.5)
+    assert process.poll() is None
+    agent.gateway.start()
+    agent.gateway.document = document
+    assert process.wait(PATIENCE_SEC) == 0
+    assert agent.gateway.lines() == ["done"]
+
+
+def test_a_wait_costs_one_process(agent: Agent) -> None:
+    agent.gateway.document = None
+    process = agent.start()
+    wait_until(lambda: agent.gateway.requests.count("GET /v1/launch") >= 2, "the wait")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: not children.read_text(), "it is alone")
+
+
+def test_a_container_that_was_forgotten_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LONGEST_SEC", -1.0)
+    news, ends = Mock(), Mock()
+    nobody = Gateway("/nonexistent", Credentials("a", "b"))
+    waiting.JobWait(Reactor(), nobody, news, ends).start()
+    ends.assert_called_once_with()
+    news.assert_not_called()
