@@ -64,6 +64,7 @@ log = logging.getLogger("the0.http")
 
 App = Sanic[Config, SimpleNamespace]
 Authorize = Callable[[Request], Awaitable[None]]
+Reshape = Callable[[Request, dict[str, Any]], dict[str, Any]]
 
 DEFAULT_BODY_BYTES = 1 << 20
 RETRY_AFTER_SEC = 1
@@ -100,12 +101,14 @@ def new_app(
     authorize: Authorize | None = None,
     max_body_bytes: int = DEFAULT_BODY_BYTES,
     response_timeout_sec: float = 120.0,
+    reshape: Reshape | None = None,
 ) -> App:
     """An app with our errors, bounds and, where given, `authorize` before any body is read.
 
     `authorize` raises an error of :mod:`the0.errors` to refuse. `max_body_bytes` bounds the body
     of each handler that does not stream (see :func:`read_body` for those that do).
     `response_timeout_sec` is the longest silence in either direction while a handler works.
+    `reshape` makes of the body of an error what the callers of some path expect.
     """
     app = Sanic(f"{name}-{next(_numbers)}", configure_logging=False, env_prefix=None)
     app.config.update(
@@ -126,7 +129,11 @@ def new_app(
     # Request middleware would run only after the body was read. The signal is registered even
     # where nothing is checked: the first app started in a process decides which signals exist.
     app.signal("http.routing.after")(before_body)
-    app.exception(Exception)(error_response)
+
+    async def refuse(request: Request, error: Exception) -> HTTPResponse:
+        return error_response(request, error, reshape)
+
+    app.exception(Exception)(refuse)
     return app
 
 
@@ -213,13 +220,21 @@ def error_body(error: The0Error) -> dict[str, Any]:
     return {"error": body}
 
 
-def error_response(request: Request, error: Exception) -> HTTPResponse:
+def error_response(
+    request: Request, error: Exception, reshape: Reshape | None = None
+) -> HTTPResponse:
     """What a client sees of any error raised while its request was handled."""
+    body, status, headers = _told(request, error)
+    return json_response(reshape(request, body) if reshape else body, status, headers)
+
+
+def _told(request: Request, error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Body, status and headers."""
     if isinstance(error, The0Error):
         headers = _retry_after(error) | _error_header(request, error)
-        return json_response(error_body(error), error.http_status, headers)
+        return error_body(error), error.http_status, headers
     if isinstance(error, SanicException):
-        return _sanic_response(request, error)
+        return _sanic_told(request, error)
     reference = secrets.token_hex(4)
     log.error(
         "request failed (reference %s): %s %s",
@@ -229,7 +244,7 @@ def error_response(request: Request, error: Exception) -> HTTPResponse:
         exc_info=error,
     )
     message = f"Something went wrong inside the host; its log has the details under {reference}."
-    return json_response({"error": {"code": "internal", "message": message}}, 500)
+    return {"error": {"code": "internal", "message": message}}, 500, {}
 
 
 def _error_header(request: Request, error: The0Error) -> dict[str, str]:
@@ -246,14 +261,16 @@ def _retry_after(error: The0Error) -> dict[str, str]:
     return {"Retry-After": str(RETRY_AFTER_SEC)} if error.retryable else {}
 
 
-def _sanic_response(request: Request, error: SanicException) -> HTTPResponse:
+def _sanic_told(
+    request: Request, error: SanicException
+) -> tuple[dict[str, Any], int, dict[str, str]]:
     status = HTTPStatus(error.status_code or 500)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     headers = {str(name): str(value) for name, value in (error.headers or {}).items()}
     message = printable(str(error)) or status.phrase
     if status is HTTPStatus.NOT_FOUND:
         message = f"There is nothing at {printable(request.path)}."
-    return json_response({"error": {"code": code, "message": message}}, status, headers)
+    return {"error": {"code": code, "message": message}}, status, headers
 
 
 # --- requests -----------------------------------------------------------------------------------

@@ -81,11 +81,14 @@ async def serve(role: str, settings: Settings, plugins: PluginManager) -> None:
     if role in ("query", "all"):
         # A runner of its own does not carry the API's modules in its memory.
         from the0.api.service import ControlApi  # noqa: PLC0415
-        from the0.queries.ephemeral import EphemeralQueries, EphemeralSite  # noqa: PLC0415
+        from the0.queries.ephemeral import EphemeralSite  # noqa: PLC0415
+        from the0.queries.service import QueryHandler  # noqa: PLC0415
+        from the0_host.query import QueryRole  # noqa: PLC0415
 
-        queries = EphemeralQueries(EphemeralSite(settings, plugins, repository, storage))
-        parts.insert(0, Part("containers of queries", queries.run))
-        api = ControlApi(settings, repository, storage, plugins)
+        queries = QueryHandler(EphemeralSite(settings, plugins, repository, storage))
+        parts.insert(0, Part("queries", queries.run))
+        parts.insert(0, Part("query role", QueryRole(settings, queries, tcp=role == "query").run))
+        api = ControlApi(settings, repository, storage, plugins, queries)
         parts.insert(0, Part("control API", api.run))
     try:
         await publisher.start()

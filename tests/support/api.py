@@ -24,6 +24,8 @@ from the0.http import App, json_response, new_app, start_app, unix_socket
 from the0.models import BotType
 from the0.plugin.interfaces import PluginArgs, Storage
 from the0.plugin.manager import PluginManager
+from the0.queries.ephemeral import EphemeralSite
+from the0.queries.service import QueryHandler
 from the0.repository import Repository
 from the0.settings import CORE_SECTIONS
 from the0.testing.servers import S3Server, Server, free_port
@@ -162,9 +164,12 @@ async def api_host(
             timeout=30,
         )
         http = await stack.enter_async_context(client)
+        queries = QueryHandler(EphemeralSite(settings, plugins, repository, storage))
+        stack.push_async_callback(queries.close)
         stop = asyncio.Event()
         serving = asyncio.create_task(
-            ControlApi(settings, repository, storage, plugins).run(stop), name="control-api"
+            ControlApi(settings, repository, storage, plugins, queries).run(stop),
+            name="control-api",
         )
         try:
             await _until_it_answers(http, serving)
@@ -197,7 +202,8 @@ class Declared:
     def _responses(self, request: httpx.Request) -> dict[str, Any]:
         path = request.url.raw_path.decode().partition("?")[0]
         for template, operations in self.page["paths"].items():
-            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            pattern = re.sub(r"\{\w+\}", "[^/]+", template.replace("{path}", ".*"))
+            if re.fullmatch(pattern, path):
                 found: dict[str, Any] = operations[request.method.lower()]["responses"]
                 return found
         raise AssertionError(f"{path} is not in the OpenAPI document")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
-from the0.api.routes import Route
-from the0.api.schemas import COMPONENTS, ERROR
+from the0.api.routes import VARIABLE, Route
+from the0.api.schemas import COMPONENTS
 
 _REFUSALS = {"400": "What was given is wrong.", "401": "No token, or a wrong one."}
 
@@ -16,7 +15,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     """The whole document for these routes of this version of the platform."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        path = re.sub(r"<(\w+)>", r"{\1}", route.path)
+        path = VARIABLE.sub(r"{\1}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
@@ -44,7 +43,8 @@ def _operation(route: Route) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        operation["requestBody"] = _content("application/json", route.body)
+        content = _content("application/json", route.body)
+        operation["requestBody"] = {**content, "required": route.body_required}
     if route.upload is not None:
         operation["requestBody"] = _content(route.upload, {})
     if route.public:
@@ -58,8 +58,9 @@ def _responses(route: Route) -> dict[str, Any]:
         refusals["404"] = "It certainly does not exist."
     if route.public:
         del refusals["401"]
+    refusals |= {str(status): what for status, what in route.refusals.items()}
     answer = {route.media: {"schema": route.answer}}
-    error = {"application/json": {"schema": ERROR}}
+    error = {"application/json": {"schema": route.error}}
     return {
         str(route.status): {"description": "Done.", "content": answer},
         **{str(one): {"description": what, "content": answer} for one, what in route.also.items()},
@@ -77,6 +78,9 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 
 def _query_parameters(route: Route) -> Iterable[dict[str, Any]]:
+    if isinstance(route.query.get("additionalProperties"), dict):
+        # By OpenAPI's default each member of an object is a parameter of its own.
+        yield {"name": "params", "in": "query", "schema": route.query}
     for name, schema in route.query.get("properties", {}).items():
         yield {
             "name": name,

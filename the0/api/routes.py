@@ -10,13 +10,13 @@ from typing import Any
 
 from sanic import HTTPResponse, Request
 
-from the0.api.schemas import NO_QUERY
+from the0.api.schemas import ERROR, NO_QUERY
 from the0.api.validation import Schema, check, query_values
 from the0.http import App, json_response, parse_json, path_text, printable
 
 log = logging.getLogger("the0.api")
 
-_VARIABLE = re.compile(r"<(\w+)>")
+VARIABLE = re.compile(r"<(\w+)(:path)?>")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ Handler = Callable[[Call], Awaitable[Answer | HTTPResponse | None]]
 class Route:
     """What one method on one path takes and gives.
 
-    `path` has variables as `<name>`. `body` is the JSON Schema of the request, None where there
-    is none; `query` an object schema of the query string; `answer` the schema of the answer with
-    `status`, and with each status in `also`, which says what that one means. `upload` is the
+    `path` has variables as `<name>`, and as `<name:path>` one that may hold slashes. `body` is the
+    JSON Schema of the request, None where there is none, and may be left out where `body_required`
+    is false; `query` an object schema of the query string; `answer` the schema of the answer with
+    `status`, and with each status in `also`, which says what that one means. `refusals` says the
+    same of errors, whose schema is `error`. `upload` is the
     media type of a body that the handler reads itself, piece by piece. A handler that answers
     None has sent its answer itself; `media` is that answer's type. A `public` route needs no
     token.
@@ -60,7 +62,10 @@ class Route:
     answer: Schema
     status: int = 200
     also: Mapping[int, str] = field(default_factory=dict)
+    refusals: Mapping[int, str] = field(default_factory=dict)
+    error: Schema = field(default_factory=lambda: ERROR)
     body: Schema | None = None
+    body_required: bool = True
     query: Schema = field(default_factory=lambda: NO_QUERY)
     upload: str | None = None
     media: str = "application/json"
@@ -69,7 +74,7 @@ class Route:
     @property
     def variables(self) -> Sequence[str]:
         """The names of the path's variables, in order."""
-        return _VARIABLE.findall(self.path)
+        return [name for name, _ in VARIABLE.findall(self.path)]
 
     def add_to(self, app: App) -> None:
         """Serve this route from `app`."""
@@ -85,7 +90,7 @@ class Route:
 
         app.add_route(
             handle,
-            _VARIABLE.sub(r"<\1:str>", self.path),
+            VARIABLE.sub(lambda found: f"<{found[1]}{found[2] or ':str'}>", self.path),
             methods=[self.method],
             name=self.name,
             stream=self.upload is not None,
@@ -96,6 +101,6 @@ class Route:
         query = query_values(self.query, dict(request.get_args(keep_blank_values=True)))
         if self.body is None:
             return Call(request, path, query)
-        body = parse_json(request.body)
+        body = parse_json(request.body) if request.body or self.body_required else {}
         check(self.body, body, "The request")
         return Call(request, path, query, body)

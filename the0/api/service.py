@@ -10,21 +10,26 @@ from the0.api.custom_bots import CustomBots
 from the0.api.host import Host
 from the0.api.logs import Logs
 from the0.api.parts import Parts
+from the0.api.queries import Queries, error_of_query
 from the0.api.roles import Roles
 from the0.api.routes import Route
 from the0.api.runs import Runs
-from the0.api.token import api_token, bearer
+from the0.api.token import api_token, bearer, is_loopback
 from the0.config import Settings
 from the0.http import App, new_app, start_app, tcp_socket
 from the0.plugin.interfaces import Storage
 from the0.plugin.manager import PluginManager
 from the0.pool import BlockingPool
+from the0.queries.request import MAX_SEC
+from the0.queries.service import QueryHandler
 from the0.repository import Repository
 
 log = logging.getLogger("the0.api")
 
 CLOSE_GRACE_SEC = 5.0
 ARCHIVE_SLACK_SEC = 10.0
+SILENCE_SEC = MAX_SEC + 30.0
+"""Longer than any query may take."""
 
 
 class ControlApi:
@@ -40,8 +45,10 @@ class ControlApi:
         repository: Repository,
         storage: Storage,
         plugins: PluginManager,
+        queries: QueryHandler,
     ) -> None:
         self._settings = settings
+        self._queries = Queries(queries, public=is_loopback(settings.api.host))
         self._parts = Parts(
             settings=settings,
             repository=repository,
@@ -61,13 +68,19 @@ class ControlApi:
             *Bots(parts).routes(),
             *Runs(parts).routes(),
             *Logs(parts).routes(),
+            *self._queries.routes(),
         ]
 
     def app(self, token: str) -> App:
         """The app that asks for `token`."""
         routes = self.routes()
         public = {route.path for route in routes if route.public}
-        app = new_app("the0-api", authorize=bearer(token, public))
+        app = new_app(
+            "the0-api",
+            authorize=bearer(token, public),
+            response_timeout_sec=SILENCE_SEC,
+            reshape=error_of_query,
+        )
         for route in routes:
             route.add_to(app)
         return app

@@ -91,6 +91,11 @@ class EphemeralQueries:
                 self.serving.clear()
                 self._watch.close()
 
+    @property
+    def fault(self) -> str:
+        """What it waits for before it can answer; empty while it can."""
+        return "" if self._keeper else self._waiting_for
+
     async def ask(self, bot: Bot, query: Query, deadline: float) -> Answer:
         """The answer of `bot`'s query program, by `deadline` (of the loop's clock).
 

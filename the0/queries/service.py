@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from the0.errors import DeadlineExceeded
 from the0.queries.ephemeral import EphemeralQueries, EphemeralSite
@@ -40,8 +42,23 @@ class QueryHandler:
         try:
             await self._ephemeral.run(stop)
         finally:
-            self._connections.close()
-            await self._resolver.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close connections and what else is held."""
+        self._connections.close()
+        await self._resolver.close()
+
+    def readiness(self) -> Mapping[str, str]:
+        """Faults by name; empty ones where all is well."""
+        return {"containers of queries": self._ephemeral.fault}
+
+    def status(self) -> Mapping[str, Any]:
+        """How many queries run and wait at the moment, by the way they take."""
+        turns = self._turns.items()
+        return {
+            "queries": {way: {"running": one.running, "waiting": one.waiting} for way, one in turns}
+        }
 
     async def answer(self, query: Query) -> bytes:
         """The body of a good answer: `{"status":"ok","data":…,"duration":<ns>,"timestamp":…}`.
