@@ -17,6 +17,7 @@ from the0.cli.bots import BOT_ARGUMENT, bot_path, find_bot
 from the0.cli.client import ApiClient
 from the0.cli.options import json_option
 from the0.cli.output import print_json, say
+from the0.cli.query import query
 from the0.errors import InvalidInput, NotFound
 from the0.text import parse_json
 
@@ -32,7 +33,7 @@ def bot() -> None:
     """
 
 
-for _command in (list_, show, logs, run_now):
+for _command in (list_, show, logs, query, run_now):
     bot.add_command(_command)
 
 

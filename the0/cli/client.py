@@ -24,6 +24,7 @@ API = "/api/v1"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 UPLOAD_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 FOLLOW_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+LATE_SEC = 10.0
 CHUNK = 256 * 1024
 
 
@@ -56,6 +57,11 @@ class ApiClient:
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:
         return self._json("POST", path, json=body, params=_given(query))
+
+    def ask(self, path: str, body: Any, answer_sec: float) -> Any:
+        """POST what may take the host as long as `answer_sec`."""
+        timeout = httpx.Timeout(answer_sec + LATE_SEC, connect=5.0)
+        return self._json("POST", path, json=body, timeout=timeout)
 
     def put(self, path: str, body: Any) -> Any:
         return self._json("PUT", path, json=body)
