@@ -62,12 +62,13 @@ class Den:
         self.site.wake(bot_id)
 
     def end(self, bot_id: str) -> dict[str, Any]:
-        """Disable a bot; how it is shown once its container is gone."""
+        """Disable a bot; how it is shown once its container is gone and that is known."""
         self.site.enable(bot_id, False)
         self.site.wake(bot_id)
         refs = self.site.containers
         eventually(lambda: bot_id not in {one.bot_id for one in refs()}, f"{bot_id} is stopped")
-        return eventually(lambda: self.site.shown(bot_id), f"{bot_id} is known")
+        eventually(lambda: self.site.phase(bot_id) == "disabled", f"{bot_id} is shown as disabled")
+        return self.site.shown(bot_id)
 
     def forget(self, bot_id: str) -> None:
         """Delete a bot; returns once its container and its volumes are gone."""

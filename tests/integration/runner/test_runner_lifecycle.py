@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
 import pytest
 
-from tests.support.faults import ready, stored_state, watching
+from tests.support.faults import ready, spooled_lines, stored_state, watching
 from tests.support.runner import Installation, eventually, stays
 
 
@@ -157,8 +158,19 @@ def test_a_container_that_dies_from_outside_is_replaced(
 
 def test_a_paused_container_goes_on(site: Installation, docker_engine: docker.DockerClient) -> None:
     ref = started(site)
-    docker_engine.containers.get(ref).pause()
+    eventually(lambda: paused(docker_engine, ref), "it is paused")
     eventually(lambda: site.running().get("b") == ref, "it runs again")
+
+
+def paused(engine: docker.DockerClient, ref: str) -> bool:
+    """Pause a container; on a busy machine the kernel does not always freeze it in time."""
+    try:
+        engine.containers.get(ref).pause()
+    except docker.errors.APIError as error:
+        if "unable to freeze" not in str(error):
+            raise
+        return False
+    return True
 
 
 def test_what_cannot_be_understood_costs_only_itself(site: Installation) -> None:
@@ -252,9 +264,7 @@ def test_a_conflict_of_states_waits_for_a_person(site: Installation) -> None:
     choose(site, "s", "stored")
     site.wake("s")
     eventually(lambda: site.phase("s") == "running", "it runs with the answer")
-    with site.executor() as executor:
-        tail = executor.log_tail(site.running()["s"], 50)
-    assert "count was 100000" in tail
+    eventually(lambda: "count was 100000" in spooled_lines(site, "s"), "with what is stored")
     eventually(lambda: "StateConflict" not in _conditions(site, "s"), "the conflict is over")
 
 
