@@ -97,16 +97,21 @@ async def asking(site: Installation) -> AsyncIterator[Asked]:
     storage = plugins.storages.get("minio")(args)
     gateway = Gateway(settings, storage, publisher)
     queries = EphemeralQueries(EphemeralSite(settings, plugins, repository, storage))
-    stop = asyncio.Event()
-    running = [asyncio.create_task(part.run(stop)) for part in (gateway, queries)]
+    # Stopped one after the other, as a host does.
+    stops = asyncio.Event(), asyncio.Event()
+    running = [
+        asyncio.create_task(part.run(stop))
+        for part, stop in zip((queries, gateway), stops, strict=True)
+    ]
     try:
         async with asyncio.timeout(PATIENCE_SEC):
             await gateway.serving.wait()
             await queries.serving.wait()
         yield Asked(site, settings, storage, queries)
     finally:
-        stop.set()
-        await asyncio.gather(*running)
+        for part, stop in zip(running, stops, strict=True):
+            stop.set()
+            await part
         await repository.close()
         await publisher.close()
         storage.close()
