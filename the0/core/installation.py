@@ -71,7 +71,8 @@ def shared_text(signs: Sequence[str]) -> str:
 def _sign_of_life(other: Installation, engine_id: str, look: Look) -> str:
     if other.host != socket.gethostname():
         return f"on the machine {other.host}"
-    if is_held(StateDir(other.state_dir).runner_lock):
+    its = StateDir(other.state_dir)
+    if is_held(its.runner_lock) or is_held(its.scheduler_lock):
         return f"its host runs, with the state directory {other.state_dir}"
     if other.engine == engine_id:
         bots = [one for one in look(other.id) if one.purpose is Purpose.BOT]

@@ -58,6 +58,10 @@ class Hold:
     message: str
 
 
+RUNTIME_MISSING = "RuntimeMissing"
+"""The type of the hold for a runtime that no plugin provides."""
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """`hold` keeps this bot from being started, `platform` is the platform hash that a start now
@@ -169,7 +173,9 @@ def _with_container(
 
 def _stop_or_leave(container: Container, asked_by: str, hold: Hold | None) -> Action:
     if not asked_by:
-        return Action(Do.NOTHING, Phase.RUNNING, container)
+        # Its next start will fail of it, and nothing but a person will mend that.
+        lasting = hold if hold and hold.type == RUNTIME_MISSING else None
+        return Action(Do.NOTHING, Phase.RUNNING, container, hold=lasting)
     if asked_by == CHANGED and hold:
         # A restart waits as a whole: stopped now, a healthy bot could not be started again.
         return Action(Do.NOTHING, Phase.RUNNING, container, hold=hold)

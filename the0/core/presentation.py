@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from the0.core.exits import began
-from the0.core.plan import Action, Do, Invalid, Wanted, is_outdated
+from the0.core.plan import RUNTIME_MISSING, Action, Do, Invalid, Wanted, is_outdated
 from the0.core.tracked import START_FAILED, Tracked, merged, without
 from the0.launches import LaunchStatus
 from the0.models import Bot, BotType, Condition, Container, ContainerState, Phase, RunningBot
@@ -18,7 +18,7 @@ HOLDS = (
     "DiskLow",
     "NetworkNotReady",
     "ImageMissing",
-    "RuntimeMissing",
+    RUNTIME_MISSING,
     "EngineUnavailable",
 )
 OWN = frozenset({INVALID_DOCUMENT, START_FAILED, *HOLDS})

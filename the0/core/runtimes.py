@@ -8,7 +8,7 @@ from typing import Any
 from the0.core.engine import Engine
 from the0.core.images import Image, find_image, image_tag
 from the0.core.launcher import Launcher
-from the0.core.plan import Hold
+from the0.core.plan import RUNTIME_MISSING, Hold
 from the0.errors import PluginError, Unavailable
 from the0.plugin.interfaces import PluginArgs, Runtime
 from the0.plugin.registry import Registry
@@ -61,7 +61,7 @@ class Runtimes:
             runtime, tag = self._make(name)
             image = await self._engine.call(find_image, self._engine.executor, tag)
         except PluginError as error:
-            return Hold("RuntimeMissing", "NoPlugin", error.message)
+            return Hold(RUNTIME_MISSING, "NoPlugin", error.message)
         except Unavailable as error:
             return Hold("EngineUnavailable", "NoAnswer", error.message)
         if isinstance(image, Hold):

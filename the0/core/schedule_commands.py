@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from the0.core.plan import Unseen
 from the0.core.schedule_course import RunTools
@@ -39,7 +39,7 @@ class Commands:
         run, Unavailable."""
         bot = await self._reader.runnable(bot_id)
         await self._refuse_overlap(bot)
-        now = datetime.now(UTC)
+        now = self._tools.now()
         slot = now.replace(microsecond=now.microsecond // 1000 * 1000)
         run = new_run(bot, slot, self._who, now, Trigger.MANUAL)
         run = replace(run, lease_until=now + timedelta(seconds=self._lease_sec))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from the0.core.engine import Engine
 from the0.core.launcher import Launcher
@@ -15,6 +15,7 @@ from the0.core.schedule_end import Ends
 from the0.core.schedule_gate import StartGate
 from the0.core.schedule_plan import unstarted
 from the0.core.schedule_state import ScheduleMetrics
+from the0.core.schedule_times import Clock
 from the0.core.stopping import Stopping
 from the0.launches import LaunchStore
 from the0.models import BotSchedule, Outcome, Run
@@ -46,6 +47,7 @@ class RunTools:
     hold: Callable[[], Hold | None]
     state_keep: Callable[[str], str | None]
     leased: Callable[[], float]
+    now: Clock
 
 
 @dataclass
@@ -68,9 +70,9 @@ class Course:
     elsewhere: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def too_late(self) -> str:
+    def too_late(self, now: datetime) -> str:
         """Why it is not started any more; empty while its deadline allows it."""
-        return self.waits_for if datetime.now(UTC) > self.run.deadline else ""
+        return self.waits_for if now > self.run.deadline else ""
 
     async def pause(self, seconds: float) -> bool:
         """Wait for news, or until the time is over; whether it is."""
@@ -81,8 +83,8 @@ class Course:
             return True
         return False
 
-    async def end_unstarted(self, ends: Ends, outcome: Outcome, reason: str) -> None:
+    async def end_unstarted(self, tools: RunTools, outcome: Outcome, reason: str) -> None:
         """Record that nothing was started, unless the slot is somebody else's."""
-        run = unstarted(self.run, outcome, reason, datetime.now(UTC))
-        if await ends.record_unstarted(run, claimed=self.claimed):
+        run = unstarted(self.run, outcome, reason, tools.now())
+        if await tools.ends.record_unstarted(run, claimed=self.claimed):
             self.run = run

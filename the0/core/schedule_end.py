@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from the0.core import exits
@@ -14,6 +14,7 @@ from the0.core.backoff import Backoff
 from the0.core.engine import Engine
 from the0.core.schedule_plan import Ending, Scheduler, ended_run, lost_run, next_attempt
 from the0.core.schedule_state import ScheduleMetrics
+from the0.core.schedule_times import Clock
 from the0.errors import Conflict, Unavailable
 from the0.launches import LaunchStore
 from the0.models import Container, ContainerState, Run
@@ -43,6 +44,7 @@ class Ends:
     installation: str
     who: Scheduler
     lease_sec: float
+    now: Clock
     on_end: Callable[[Run], None]
     on_retry: Callable[[Run], None]
 
@@ -68,7 +70,7 @@ class Ends:
 
     async def lose(self, run: Run) -> Run:
         """Record that nobody can tell how `run` ended."""
-        stored = await self._record(lost_run(run, datetime.now(UTC)))
+        stored = await self._record(lost_run(run, self.now()))
         await patiently(lambda: self.files.call(self.launches.remove, run.launch))
         return stored
 
@@ -100,7 +102,7 @@ class Ends:
         status = await self.files.call(self.launches.status, container.launch)
         result = await self.files.call(self.launches.result, container.launch)
         tail = await self.engine.call(executor.log_tail, container.ref, TAIL_LINES)
-        exit_ = exits.exit_record(container, status, tail, asked, datetime.now(UTC))
+        exit_ = exits.exit_record(container, status, tail, asked, self.now())
         return ended_run(run, Ending(exit_, status, result, asked, container.started_at))
 
     async def _record(self, ended: Run) -> Run:
@@ -121,7 +123,7 @@ class Ends:
         follower = next_attempt(ended, delay)
         if follower is None:
             return None
-        until = datetime.now(UTC) + timedelta(seconds=self.lease_sec)
+        until = self.now() + timedelta(seconds=self.lease_sec)
         return replace(follower, owner=self.who.owner, host=self.who.host, lease_until=until)
 
     def _tell(self, run: Run) -> None:

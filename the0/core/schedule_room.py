@@ -25,7 +25,7 @@ async def make_room(tools: RunTools, course: Course) -> bool:
         await course.pause(RETRY_SEC)
         return True
     if reason:
-        await course.end_unstarted(tools.ends, Outcome.SKIPPED, reason)
+        await course.end_unstarted(tools, Outcome.SKIPPED, reason)
     return not reason
 
 

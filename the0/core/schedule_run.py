@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from the0.core.schedule_course import Course, RunTools
 from the0.core.schedule_end import ENDED, patiently
@@ -87,15 +86,15 @@ class RunDriver:
     async def _note_begun(self) -> None:
         """The start in MongoDB; and if that is no longer ours to tell, find out why."""
         run, repository = self.course.run, self._tools.repository
-        started = run.started or datetime.now(UTC)
+        started = run.started or self._tools.now()
         if not await patiently(lambda: repository.begin_run(run, started)):
             await find_why_not_held(self._tools, self.course)
 
     async def _until_ended(self, container: Container) -> Container | None:
         """The container as it ended; None when it is gone."""
         course = self.course
-        began = course.run.started or container.created_at or datetime.now(UTC)
-        left = course.run.timeout_sec - (datetime.now(UTC) - began).total_seconds()
+        began = course.run.started or container.created_at or self._tools.now()
+        left = course.run.timeout_sec - (self._tools.now() - began).total_seconds()
         until = time.monotonic() + left
         while not course.elsewhere:
             course.news.clear()

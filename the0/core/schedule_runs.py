@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from the0.core.plan import Unseen
@@ -41,6 +42,7 @@ class ActiveRuns:
         self._leased_until = 0.0
         self._watch = LeaseWatch(who.owner, lease_sec)
         self._drivers: dict[str, RunDriver] = {}
+        self._by_bot: defaultdict[str, set[RunDriver]] = defaultdict(set)
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._closed = False
         self._tools = make_tools(self)
@@ -55,7 +57,7 @@ class ActiveRuns:
     # --- what others ask ---
 
     def of_bot(self, bot_id: str) -> Collection[RunDriver]:
-        return [one for one in self._drivers.values() if one.course.run.bot_id == bot_id]
+        return tuple(self._by_bot.get(bot_id, ()))
 
     def by_bot(self) -> dict[str, Run]:
         """Bot id -> the newest run of it that this scheduler looks after."""
@@ -97,13 +99,18 @@ class ActiveRuns:
             life.close()
             return
         self._drivers[run.id] = driver
+        self._by_bot[run.bot_id].add(driver)
         task = asyncio.create_task(life, name=f"run {run.id} of {run.bot_id}")
         self._tasks[task] = run.id
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         run_id = self._tasks.pop(task)
-        self._drivers.pop(run_id, None)
+        driver = self._drivers.pop(run_id)
+        bot_id = driver.course.run.bot_id
+        self._by_bot[bot_id].discard(driver)
+        if not self._by_bot[bot_id]:
+            del self._by_bot[bot_id]
         if not task.cancelled() and (error := task.exception()):
             # It is still in MongoDB as ours, and the next look there takes it up again.
             log.error("unexpected error in run %s", run_id, exc_info=error)
@@ -169,7 +176,7 @@ class ActiveRuns:
         self._follow(driver, driver.attend(container))
 
     def _until(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._lease_sec)
+        return self._tools.now() + timedelta(seconds=self._lease_sec)
 
     # --- containers ---
 

@@ -14,7 +14,6 @@ import secrets
 import socket
 import time
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -36,6 +35,7 @@ from the0.core.schedule_plan import NOBODY_THERE, Scheduler, new_run, unstarted
 from the0.core.schedule_reader import ScheduleReader
 from the0.core.schedule_runs import ActiveRuns
 from the0.core.schedule_state import ScheduleMetrics
+from the0.core.schedule_times import Clock, utc_now
 from the0.core.schedule_views import scheduled_bot_json
 from the0.core.site import Site, host_hold, host_probes, wait_for
 from the0.core.stopping import Stopping
@@ -64,6 +64,7 @@ ENGINE_RETRY_SEC = 1.0
 STARTS_END_SEC = 10.0
 LAST_WRITES_SEC = 5.0
 YIELD_EVERY = 200
+YIELD_AFTER_DUE = 10
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,11 @@ log = logging.getLogger(__name__)
 class ScheduleService:
     """Any number of them may run for an installation: what each claims is its own."""
 
-    def __init__(self, site: Site, scheduler: SchedulerPlugin, alert: Alert) -> None:
+    def __init__(
+        self, site: Site, scheduler: SchedulerPlugin, alert: Alert, now: Clock = utc_now
+    ) -> None:
         settings = site.settings
+        self._now = now
         self._site = site
         self._settings = settings.scheduler
         self.metrics = ScheduleMetrics()
@@ -100,7 +104,7 @@ class ScheduleService:
         self._prepared = False
         self._host_conditions: Sequence[Condition] = ()
         self._alive_at = time.monotonic()
-        self._since = datetime.now(UTC)
+        self._since = self._now()
 
     # --- what others ask ---
 
@@ -192,20 +196,25 @@ class ScheduleService:
         while True:
             self._rearmed.clear()
             self._alive_at = time.monotonic()
-            self._fire()
+            await self._fire()
             self.metrics.schedules.set(len(self._agenda))
             self.metrics.active.set(len(self._runs))
             due = self._agenda.next_due()
-            left = (due - datetime.now(UTC)).total_seconds() if due else TICK_SEC
+            left = (due - self._now()).total_seconds() if due else TICK_SEC
             await wait_for(self._rearmed, min(max(left, 0.0), TICK_SEC))
 
-    def _fire(self) -> None:
-        now = datetime.now(UTC)
+    async def _fire(self) -> None:
+        """Bring what is due on its way; of many at once the first ones while the others are still
+        looked at."""
+        now, count = self._now(), 0
         while verdict := self._agenda.take_due(now):
             self._carry_out(verdict, forward=True)
+            count += 1
+            if count % YIELD_AFTER_DUE == 0:
+                await asyncio.sleep(0)
 
     def _carry_out(self, verdict: Verdict, *, forward: bool) -> None:
-        bot, now = verdict.bot, datetime.now(UTC)
+        bot, now = verdict.bot, self._now()
         run_of = partial(new_run, bot, who=self.who, now=now, trigger=Trigger.SCHEDULE)
         for slot in verdict.start:
             self._ledger.open(bot.id, slot)
@@ -268,7 +277,7 @@ class ScheduleService:
             self._host_conditions = await self._engine.call(self._engine.executor.prepare)
         except The0Error as error:
             text = f"Networks and firewall could not be made ready: {error.message}"
-            now = datetime.now(UTC)
+            now = self._now()
             self._host_conditions = [Condition("NetworkNotReady", "Failed", text, now)]
         else:
             self._prepared = True
@@ -289,7 +298,7 @@ class ScheduleService:
             for driver in self._runs.of_bot(bot_id):
                 driver.stop("the bot was deleted")
             self._reader.forget(bot_id)
-        if verdict := self._agenda.take_in(bot_id, wanted, datetime.now(UTC)):
+        if verdict := self._agenda.take_in(bot_id, wanted, self._now()):
             self._carry_out(verdict, forward=False)
         self._rearmed.set()
 
@@ -331,6 +340,7 @@ class ScheduleService:
             hold=lambda: host_hold(self._dependencies, prepared=self._prepared),
             state_keep=self._reader.state_keep,
             leased=runs.leased,
+            now=self._now,
         )
         self._commands = Commands(self.who, lease_sec, self._reader, runs, tools)
         return tools
@@ -347,6 +357,7 @@ class ScheduleService:
             installation=site.args.installation,
             who=self.who,
             lease_sec=settings.lease_sec,
+            now=self._now,
             on_end=self._on_end,
             on_retry=lambda run: runs.begin(run, None, claimed=True),
         )

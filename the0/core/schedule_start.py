@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from the0.core.launcher import Prepared
 from the0.core.plan import Hold, Unseen
@@ -66,7 +66,7 @@ class Starter:
 
     async def _until_due(self) -> None:
         course = self._course
-        wait = (course.run.due - datetime.now(UTC)).total_seconds()
+        wait = (course.run.due - self._tools.now()).total_seconds()
         until = time.monotonic() + wait
         while not (course.asked or course.given_up) and (left := until - time.monotonic()) > 0:
             await course.pause(left)
@@ -76,7 +76,7 @@ class Starter:
         course = self._course
         if course.asked:
             await self._end(Outcome.CANCELLED, course.asked)
-        elif reason := course.given_up or course.too_late():
+        elif reason := course.given_up or course.too_late(self._tools.now()):
             await self._end(Outcome.MISSED, reason)
         else:
             return False
@@ -153,7 +153,7 @@ class Starter:
             course.run,
             launch=course.run.launch or launch,
             lease_until=course.run.lease_until or self._lease(),
-            claimed=datetime.now(UTC),
+            claimed=self._tools.now(),
             version=course.bot.version if course.bot else "",
         )
         if not await tools.repository.claim_run(course.run):
@@ -165,7 +165,7 @@ class Starter:
         return True
 
     def _lease(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._tools.lease_sec)
+        return self._tools.now() + timedelta(seconds=self._tools.lease_sec)
 
     async def _create(self, prepared: Prepared) -> Container:
         tools, launch = self._tools, prepared.launch
@@ -189,7 +189,7 @@ class Starter:
     def _note_lag(self) -> None:
         if not self._lag_noted:
             self._lag_noted = True
-            lag = (datetime.now(UTC) - self._course.run.due).total_seconds()
+            lag = (self._tools.now() - self._course.run.due).total_seconds()
             self._tools.metrics.lag.observe(max(0.0, lag))
 
     async def _begin(self, container: Container) -> None:
@@ -202,8 +202,8 @@ class Starter:
             await tools.ends.throw_away(container)
             self._perhaps_created = False
             raise
-        course.run = replace(course.run, launch=container.launch, started=datetime.now(UTC))
-        late = (datetime.now(UTC) - course.run.due).total_seconds()
+        course.run = replace(course.run, launch=container.launch, started=self._tools.now())
+        late = (self._tools.now() - course.run.due).total_seconds()
         slot = course.run.slot.isoformat()
         log.info(
             "bot %r: the run of %s started %.2f s after it was due", course.run.bot_id, slot, late
@@ -224,7 +224,7 @@ class Starter:
         return own
 
     async def _end(self, outcome: Outcome, reason: str) -> None:
-        await self._course.end_unstarted(self._tools.ends, outcome, reason)
+        await self._course.end_unstarted(self._tools, outcome, reason)
 
 
 def timing(bot: BotSchedule) -> tuple[str, str]:

@@ -15,9 +15,17 @@ from the0.models import canonical_hash
 NextAfter = Callable[[datetime], datetime]
 """The first slot strictly after a time, both in UTC."""
 
+Clock = Callable[[], datetime]
+"""The wall clock, in UTC. It may be set at any moment, forwards and back."""
+
 RUN_ID_DIGITS = 32
 _FIRST_WINDOW = timedelta(minutes=1)
 _WIDER = 8
+
+
+def utc_now() -> datetime:
+    """The machine's own wall clock."""
+    return datetime.now(UTC)
 
 
 def run_id(bot_id: str, slot: datetime, attempt: int) -> str:
