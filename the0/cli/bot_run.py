@@ -14,8 +14,10 @@ from the0.cli.options import json_option
 from the0.cli.output import print_json, say
 from the0.cli.run_show import EXIT_CODES, print_run
 from the0.cli.runs import run_path
+from the0.errors import Unavailable
 
 POLL_SEC = 0.5
+PATIENCE_SEC = 60.0
 
 
 @click.command("run-now")
@@ -37,7 +39,7 @@ def run_now(api: ApiClient, ref: str, wait: bool, as_json: bool) -> int:
             click.echo(f"Running {ref} (run {told['run']}).")
         return 0
     say(f"Waiting for the run {told['run']}, which Ctrl-C does not end.")
-    run = _ended(api, told["run"])
+    run = ended_run(api, told["run"])
     if as_json:
         print_json(run)
     else:
@@ -45,9 +47,18 @@ def run_now(api: ApiClient, ref: str, wait: bool, as_json: bool) -> int:
     return EXIT_CODES[run["outcome"]]
 
 
-def _ended(api: ApiClient, run_id: str) -> dict[str, Any]:
+def ended_run(api: ApiClient, run_id: str) -> dict[str, Any]:
+    """The run, once it has ended. A host that is restarted meanwhile is waited for; raises
+    Unavailable when it does not answer for long."""
+    answered = time.monotonic()
     while True:
-        run: dict[str, Any] = api.get(run_path(run_id))
-        if run["outcome"]:
-            return run
+        try:
+            run: dict[str, Any] = api.get(run_path(run_id))
+        except Unavailable:
+            if time.monotonic() - answered > PATIENCE_SEC:
+                raise
+        else:
+            answered = time.monotonic()
+            if run["outcome"]:
+                return run
         time.sleep(POLL_SEC)
