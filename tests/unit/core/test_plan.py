@@ -138,6 +138,13 @@ def test_a_hold_keeps_back_no_stop(wanted: Wanted) -> None:
     assert step(wanted, [container(RUNNING)], hold=HOLD).do is Do.STOP
 
 
+def test_a_bot_that_runs_shows_that_its_runtime_is_missing_and_no_passing_outage() -> None:
+    missing = Hold("RuntimeMissing", "NoPlugin", "install it")
+    for hold, shown in ((missing, missing), (HOLD, None)):
+        action = step(bot(), [container(RUNNING)], hold=hold)
+        assert (action.do, action.phase, action.hold) == (Do.NOTHING, Phase.RUNNING, shown)
+
+
 def test_a_hold_keeps_back_the_restart_of_a_changed_bot_and_says_why() -> None:
     action = step(bot("2"), [container(RUNNING)], hold=HOLD)
     assert (action.do, action.phase, action.hold) == (Do.NOTHING, Phase.RUNNING, HOLD)
