@@ -72,10 +72,14 @@ class EphemeralQueries:
         self._site = site
         self._launches = LaunchStore(site.settings.state_dir.launches)
         self._watch = FolderWatch(site.settings.state_dir.launches)
-        self._turns = asyncio.Semaphore(site.settings.query_pool.at_once)
         self._keeper: Keeper | None = None
         self._waiting_for = "nothing asked yet"
         self.serving = asyncio.Event()
+
+    @property
+    def fault(self) -> str:
+        """Why :meth:`ask` cannot be served now; empty while it is."""
+        return self._waiting_for if self._keeper is None else ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve :meth:`ask` until `stop`; then no container is left."""
@@ -108,7 +112,7 @@ class EphemeralQueries:
         if keeper is None:
             raise Unavailable(f"Bots that do not run cannot be asked now: {self._waiting_for}")
         try:
-            async with asyncio.timeout_at(deadline), self._turns:
+            async with asyncio.timeout_at(deadline):
                 ready = await keeper.ready(bot.runtime)
                 job = _Job(bot, query, deadline, _plan(ready, bot))
                 return await self._answer(keeper, ready, job)

@@ -42,6 +42,10 @@ def waiting(site: Installation) -> list[Container]:
     return [one for one in found if one.state is ContainerState.RUNNING]
 
 
+def refs_of(site: Installation) -> set[str]:
+    return {one.ref for one in waiting(site)}
+
+
 def ready(asked: Asked) -> int:
     """How many are waiting by the keeper's own account."""
     keeper = asked.queries._keeper
@@ -103,19 +107,21 @@ async def test_those_of_an_old_image_are_replaced(
             changed = docker_engine.api.commit(made["Id"], changes="LABEL changed=1")["Id"]
             docker_engine.api.remove_container(made["Id"])
             docker_engine.images.get(changed).tag(tag)
-            await happens(lambda: waiting(site) and before not in waiting(site), "it is replaced")
-            (after,) = waiting(site)
-            assert docker_engine.api.inspect_container(after.ref)["Image"] == changed
+            await happens(
+                lambda: (refs := refs_of(site)) and before.ref not in refs, "it is replaced"
+            )
+            (after,) = refs_of(site)
+            assert docker_engine.api.inspect_container(after)["Image"] == changed
     finally:
         docker_engine.images.remove(tag, noprune=True)
 
 
 async def test_a_runner_leaves_them_alone(asked: Asked) -> None:
     site = asked.site
-    before = {one.ref for one in waiting(site)}
+    before = refs_of(site)
     site.start_host("runner")
     await happens(lambda: _passes(site) >= 2, "the runner has looked")
-    assert {one.ref for one in waiting(site)} == before
+    assert refs_of(site) == before
     assert site.ask("/status")[1]["bots"] == []
     assert site.stop_host() == 0
     assert (await asked.ask(asked.bot(ANSWER))).status == 200
@@ -137,7 +143,7 @@ async def test_what_a_killed_host_left_is_removed_by_the_next(site: Installation
             first.bot(HANGS, bot_id)
     with host_that_asks(site, "one", "two", "three"):
         await happens(lambda: len(waiting(site)) >= 4, "three run and one waits")
-    left = {one.ref for one in waiting(site)}
+    left = refs_of(site)
     assert len(left) >= 4
     async with asking(site) as second:
         assert left.isdisjoint(one.ref for one in site.containers())
