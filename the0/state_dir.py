@@ -53,6 +53,10 @@ class StateDir:
         return self.root / "runner.lock"
 
     @property
+    def scheduler_lock(self) -> Path:
+        return self.run / "scheduler.lock"
+
+    @property
     def gateway_lock(self) -> Path:
         return self.root / "gateway.lock"
 

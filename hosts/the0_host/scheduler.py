@@ -65,7 +65,7 @@ class Scheduler:
             site.executor.close()
 
     async def _serve(self, ended: asyncio.Event) -> None:
-        lock = Leadership(self._settings.state_dir.run / "scheduler.lock")
+        lock = Leadership(self._settings.state_dir.scheduler_lock)
         acquiring = asyncio.create_task(lock.acquire(), name="scheduler's lock")
         ending = asyncio.create_task(ended.wait(), name="scheduler's end")
         try:

@@ -14,6 +14,7 @@ from the0.core.installation import shared_text, signs_of_life
 from the0.core.leader import Leadership
 from the0.models import BotType, Container, ContainerState
 from the0.repository import Installation
+from the0.state_dir import StateDir
 
 ENGINE = "engine-1"
 
@@ -38,8 +39,11 @@ def test_one_that_left_nothing_running_is_no_hindrance(other: Installation) -> N
     assert signs(other, ContainerState.EXITED, ContainerState.DEAD) == []
 
 
-def test_one_whose_host_holds_its_lock_is_alive(other: Installation) -> None:
-    lock = Leadership(other.state_dir / "runner.lock")
+@pytest.mark.parametrize("role", ["runner_lock", "scheduler_lock"])
+def test_one_whose_host_holds_its_lock_is_alive(other: Installation, role: str) -> None:
+    state_dir = StateDir(other.state_dir)
+    state_dir.make()
+    lock = Leadership(getattr(state_dir, role))
     assert lock.try_acquire()
     (sign,) = signs(other)
     assert "its host runs" in sign
