@@ -76,11 +76,6 @@ class EphemeralQueries:
         self._waiting_for = "nothing asked yet"
         self.serving = asyncio.Event()
 
-    @property
-    def fault(self) -> str:
-        """Why :meth:`ask` cannot be served now; empty while it is."""
-        return self._waiting_for if self._keeper is None else ""
-
     async def run(self, stop: asyncio.Event) -> None:
         """Serve :meth:`ask` until `stop`; then no container is left."""
         async with self._lock(stop), self._opened(stop) as keeper:
