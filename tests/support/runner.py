@@ -76,6 +76,7 @@ class Installation:
     root: Path
     settings: dict[str, str] = field(default_factory=dict)
     installation: str = ""
+    host: Path = HOST
     hosts: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -99,7 +100,7 @@ class Installation:
     def start_host(self, role: str = "runner") -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             host = subprocess.Popen(
-                [HOST, "--role", role], env=self.environ, cwd=self.root, stdout=log, stderr=log
+                [self.host, "--role", role], env=self.environ, cwd=self.root, stdout=log, stderr=log
             )
         self.hosts.append(host)
         return host
