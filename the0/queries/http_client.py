@@ -230,11 +230,11 @@ class _Reading:
         except (HttpParserError, HttpParserUpgrade) as error:
             self.keeps_connection = False
             if not self._complete:
-                self._fault = self._fault or f"The query server does not speak HTTP: {error}"
+                self._fail(f"The query server does not speak HTTP: {error}")
         if not self._in_body and self._received > MAX_HEAD_BYTES:
-            self._fault = "The head of the query server's answer never ends."
+            self._fail("The head of the query server's answer never ends.")
         if self._received > MAX_HEAD_BYTES + MAX_OVERHEAD * self._max_body:
-            self._fault = "The query server's answer never ends."
+            self._fail("The query server's answer never ends.")
         if self._fault:
             raise QueryFailed(self._fault)
         return self._complete
@@ -274,7 +274,7 @@ class _Reading:
         self._in_body = True
         self._status = self._parser.get_status_code()
         if self._status < _FINAL:
-            self._fault = f"The query server answered {self._status}, which is no answer."
+            self._fail(f"The query server answered {self._status}, which is no answer.")
 
     def on_body(self, piece: bytes) -> None:
         if self._messages > 1:
@@ -290,4 +290,7 @@ class _Reading:
 
     def _check_size(self, size: int) -> None:
         if size > self._max_body:
-            self._fault = f"The bot's answer is larger than {self._max_body:,} bytes."
+            self._fail(f"The bot's answer is larger than {self._max_body:,} bytes.")
+
+    def _fail(self, fault: str) -> None:
+        self._fault = self._fault or fault
