@@ -153,6 +153,8 @@ class Keeper:
         if now >= self._next_look:
             await self._look()
         for kept in list(self._pools.values()):
+            if not len(kept.pool) and not kept.pool.lacking(now):
+                continue
             # Without its image a pool stays as it is.
             with suppress(Unavailable):
                 self._tend_pool(kept.pool, await self.ready(kept.runtime), now)

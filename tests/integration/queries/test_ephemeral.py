@@ -181,6 +181,12 @@ async def test_what_a_query_prints_is_in_the_bots_log(asked: Asked) -> None:
     )
 
 
+async def test_a_query_that_prints_without_end_answers_all_the_same(asked: Asked) -> None:
+    bot = asked.bot("for _ in range(20_000): print('x' * 1000)\n" + ANSWER)
+    assert (await asked.ask(bot)).status == 200
+    await asked.nothing_left()
+
+
 async def test_a_container_that_is_killed_from_outside_is_no_answer(asked: Asked) -> None:
     asking_it = asyncio.create_task(asked.ask(asked.bot(HANGS)))
     await asyncio.to_thread(eventually, lambda: running(asked), "it runs")
