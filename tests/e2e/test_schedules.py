@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from pymongo import MongoClient
 
+from tests.e2e.conftest import new_site
 from tests.support.leaks import CHECKOUT
 from tests.support.site import BOTS, Site, eventually
 
@@ -18,9 +21,12 @@ NEW_YEAR = "0 0 1 1 *"
 
 
 @pytest.fixture(scope="module")
-def errands(site: Site) -> Site:
-    site.the0("custom-bot", "deploy", str(BOTS / "errand"))
-    return site
+def site(docker_engine: docker.DockerClient) -> Iterator[Site]:
+    """An installation that looks into MongoDB often, with the errand bot's code deployed."""
+    with new_site(docker_engine, {"THE0_SCHEDULER__REREAD_INTERVAL_SEC": "2"}) as site:
+        site.the0("local", "start")
+        site.the0("custom-bot", "deploy", str(BOTS / "errand"))
+        yield site
 
 
 def deploy(site: Site, bot_id: str, folder: Path, **config: Any) -> None:
@@ -59,46 +65,46 @@ def test_the_example_runs_at_its_times_and_keeps_its_state(site: Site, tmp_path:
     assert "outcome" in site.the0("runs", "show", newest["id"]).lower()
 
 
-def test_run_now_tells_the_outcome_by_its_exit_code(errands: Site, tmp_path: Path) -> None:
-    deploy(errands, "good", tmp_path)
-    deploy(errands, "bad", tmp_path, code=3)
-    good = errands.json("bot", "run-now", "good", "--wait")
+def test_run_now_tells_the_outcome_by_its_exit_code(site: Site, tmp_path: Path) -> None:
+    deploy(site, "good", tmp_path)
+    deploy(site, "bad", tmp_path, code=3)
+    good = site.json("bot", "run-now", "good", "--wait")
     assert (good["outcome"], good["trigger"]) == ("succeeded", "manual")
-    assert f"this is {good['id']}" in errands.the0("runs", "logs", good["id"])
-    failed = errands.run("bot", "run-now", "bad", "--wait", "--json")
+    assert f"this is {good['id']}" in site.the0("runs", "logs", good["id"])
+    failed = site.run("bot", "run-now", "bad", "--wait", "--json")
     assert failed.returncode == 1
     assert json.loads(failed.stdout)["exit_code"] == 3
-    listed = {bot["id"]: bot["status"] for bot in errands.json("bot", "list")["bots"]}
+    listed = {bot["id"]: bot["status"] for bot in site.json("bot", "list")["bots"]}
     assert listed["good"]["phase"] == "waiting"
     assert listed["good"]["next_due"].endswith("-01-01T00:00:00+00:00")
     assert listed["bad"]["last_run"]["outcome"] == "failed"
 
 
-def test_a_running_run_is_ended_by_choice_alone(errands: Site, tmp_path: Path) -> None:
-    deploy(errands, "slow", tmp_path, takes_sec=600)
-    first = errands.json("bot", "run-now", "slow")["run"]
-    eventually(lambda: errands.json("runs", "show", first)["started"])
-    errands.the0("bot", "disable", "slow")
-    assert errands.json("runs", "show", first)["outcome"] is None
-    errands.the0("bot", "disable", "slow", "--stop-running")
-    outcomes = eventually(lambda: ended(errands, "slow"))
+def test_a_running_run_is_ended_by_choice_alone(site: Site, tmp_path: Path) -> None:
+    deploy(site, "slow", tmp_path, takes_sec=600)
+    first = site.json("bot", "run-now", "slow")["run"]
+    eventually(lambda: site.json("runs", "show", first)["started"])
+    site.the0("bot", "disable", "slow")
+    assert site.json("runs", "show", first)["outcome"] is None
+    site.the0("bot", "disable", "slow", "--stop-running")
+    outcomes = eventually(lambda: ended(site, "slow"))
     assert [run["outcome"] for run in outcomes] == ["cancelled"]
-    refused = errands.run("bot", "run-now", "slow")
+    refused = site.run("bot", "run-now", "slow")
     assert refused.returncode == 4
     assert "disabled" in refused.stderr
 
-    errands.the0("bot", "enable", "slow")
-    second = errands.json("bot", "run-now", "slow")["run"]
-    eventually(lambda: errands.json("runs", "show", second)["started"])
-    errands.the0("runs", "cancel", second)
-    eventually(lambda: errands.json("runs", "show", second)["outcome"] == "cancelled")
+    site.the0("bot", "enable", "slow")
+    second = site.json("bot", "run-now", "slow")["run"]
+    eventually(lambda: site.json("runs", "show", second)["started"])
+    site.the0("runs", "cancel", second)
+    eventually(lambda: site.json("runs", "show", second)["outcome"] == "cancelled")
 
 
 def test_documents_of_others_are_run_refused_by_name_and_left_alone_when_disabled(
-    errands: Site, tmp_path: Path
+    site: Site, tmp_path: Path
 ) -> None:
-    deploy(errands, "ours", tmp_path)
-    settings = tomllib.loads((errands.root / "settings.toml").read_text())
+    deploy(site, "ours", tmp_path)
+    settings = tomllib.loads((site.root / "settings.toml").read_text())
     with MongoClient[dict[str, Any]](settings["mongo"]["uri"]) as mongo:
         schedules = mongo["bot_scheduler"]["bot_schedules"]
         ours = schedules.find_one({"id": "ours"}, {"_id": 0, "custom": 1, "config": 1}) or {}
@@ -109,20 +115,20 @@ def test_documents_of_others_are_run_refused_by_name_and_left_alone_when_disable
         ):
             changed = {**ours["config"], "name": bot_id, **config}
             schedules.insert_one({**ours, "id": bot_id, "config": changed})
-        eventually(lambda: ended(errands, "theirs"))
-        never, off = errands.status("never"), errands.status("off")
+        eventually(lambda: ended(site, "theirs"))
+        never, off = site.status("never"), site.status("off")
         assert (never["phase"], off["phase"]) == ("invalid", "disabled")
         assert "never fires" in never["conditions"][0]["message"]
-        assert errands.json("runs", "list", "off")["runs"] == []
+        assert site.json("runs", "list", "off")["runs"] == []
         planned = schedules.find_one({"id": "theirs"}) or {}
         assert isinstance(planned["next_execution_time"], int)
         schedules.delete_many({"id": {"$in": ["theirs", "never", "off"]}})
 
 
-def test_a_deleted_bot_leaves_its_runs_and_nothing_else(errands: Site, tmp_path: Path) -> None:
-    deploy(errands, "gone", tmp_path, schedule="@every 2s")
-    eventually(lambda: ended(errands, "gone"))
-    errands.the0("bot", "delete", "gone", "--purge", "--yes")
-    eventually(lambda: not any("gone" in name for name in errands.volumes()))
-    assert errands.run("bot", "show", "gone").returncode == 3
-    assert ended(errands, "gone")
+def test_a_deleted_bot_leaves_its_runs_and_nothing_else(site: Site, tmp_path: Path) -> None:
+    deploy(site, "gone", tmp_path, schedule="@every 2s")
+    eventually(lambda: ended(site, "gone"))
+    site.the0("bot", "delete", "gone", "--purge", "--yes")
+    eventually(lambda: not any("gone" in name for name in site.volumes()))
+    assert site.run("bot", "show", "gone").returncode == 3
+    assert ended(site, "gone")
