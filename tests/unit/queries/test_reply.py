@@ -63,9 +63,8 @@ def test_whatever_a_bot_answers_is_json_or_refused(body: bytes) -> None:
     try:
         found = json.loads(told(body))
     except QueryFailed as error:
-        assert error.message.isprintable()
-    else:
-        assert found["status"] == "ok"
+        found = {"status": "ok" if error.message.isprintable() else error.message}
+    assert found["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_redirects_are_not_followed(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 413, 500, 503, 504])
 def test_every_other_status_is_a_failed_query(status: int) -> None:
-    with pytest.raises(QueryFailed, match="^broken$"):
+    with pytest.raises(QueryFailed, match=r"^broken$"):
         told(b'{"status":"error","error":"broken"}', status)
     with pytest.raises(QueryFailed, match=f"answered {status}"):
         told(b'{"status":"ok","data":1}', status)
