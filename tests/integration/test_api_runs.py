@@ -55,6 +55,27 @@ async def test_a_scheduled_bot_goes_to_its_own_collection_and_its_own_role(
     assert scheduler.told == [("/wake", "one")] * 4
 
 
+async def test_an_update_moves_no_plan_back_that_the_scheduler_moves_meanwhile(
+    host: ApiHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.deploy_bot(scheduled(), id="one")
+    repository = host.repository
+    await repository.plan_bot("one", NINE)
+    read = repository.get_bot
+
+    async def read_before_the_scheduler_writes(kind: BotType, bot_id: str) -> Any:
+        document = await read(kind, bot_id)
+        await repository.plan_bot(bot_id, NINE + SECOND)
+        return document
+
+    monkeypatch.setattr(repository, "get_bot", read_before_the_scheduler_writes)
+    update = await host.http.put(f"{BOTS}/one", json={"config": scheduled(symbol="ETH-USD")})
+    assert update.status_code == 200
+    stored = await read(BotType.SCHEDULED, "one") or {}
+    assert stored["next_execution_time"] == int((NINE + SECOND).timestamp())
+    assert stored["config"]["symbol"] == "ETH-USD"
+
+
 @pytest.mark.parametrize(
     ("changed", "path", "text"),
     [

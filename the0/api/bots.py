@@ -178,8 +178,8 @@ class Bots:
             before = custom_part(old)
             new_kind, custom = await self._custom(config, before.get("createdAt") or now_text())
             check_step(kind, before, new_kind, custom)
-            # Documents of others may carry their id as `_id` alone.
-            document = {**old, "id": bot_id, "config": config, "custom": custom}
+            # What is not named stays as stored, also a plan that the scheduler moves meanwhile.
+            document = {"id": bot_id, "config": config, "custom": custom}
             self._check(document, kind)
             await self._repository.upsert_bot(kind, document)
         return await self._changed(kind, document)
