@@ -36,6 +36,7 @@ PLATFORM_FAILED = 70
 
 _TICK_SEC = 1.0
 _DRAIN_SEC = 1.0
+_SYNC_QUERY_AFTER_SEC = 0.5
 _SPARE_SHARE = 0.05
 """Of the final sync's time, kept so that the container ends before it is killed."""
 _WRITABLE_FOR_QUERIES = "/dev"
@@ -115,6 +116,10 @@ class Supervisor:
             self._output.say("preparing the launch failed inside the agent; it is tried again")
             self._reactor.later(self._prepare_pauses.pause(), self._start_prepare)
 
+    def _start_sync(self) -> None:
+        if self._launch and self._ending is None:
+            self._keeper.start(Job(self._paths, self._gateway, self._launch))
+
     def _wait_for_job(self) -> None:
         if self._job_wait is None:
             self._job_wait = JobWait(
@@ -131,9 +136,12 @@ class Supervisor:
         if "document" in message and self._launch is None:
             self._launch = parse(message["document"])
             self._output.limit(self._launch.logs)
-            self._keeper.start(Job(self._paths, self._gateway, self._launch))
             if self._launch.query:
                 self._reactor.later(self._launch.query.deadline_sec, self._overdue)
+                # One that is answered until then needs no sync: the end brings all of it home.
+                self._reactor.later(_SYNC_QUERY_AFTER_SEC, self._start_sync)
+            else:
+                self._start_sync()
         if "phase" in message:
             self._set_phase(message["phase"])
         if "condition" in message:
@@ -306,9 +314,7 @@ class Supervisor:
 
     def _set_phase(self, phase: str) -> None:
         self._status.phase = phase
-        # Who waits for a query is not to wait for reports that nobody reads.
-        if phase == "running" or not (self._launch and self._launch.query):
-            self._inform()
+        self._inform()
 
     def _report(self, condition: Condition) -> None:
         if self._status.take(condition):
