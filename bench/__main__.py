@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from bench import gateway, memory, passes, query_pool, reactions, starts
+from bench import gateway, memory, passes, query_pool, reactions, schedules, starts
 from bench.harness import Report
 from bench.site import running_site
 
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "passes": passes.run,
     "gateway": gateway.run,
     "query_pool": query_pool.run,
+    "schedules": schedules.run,
 }
 
 

@@ -47,7 +47,7 @@ import os, time
 
 def main(bot_id, config):
     print("first", time.time_ns(), flush=True)
-    while True:
+    while not config.get("once"):
         time.sleep(config.get("pause", 3600))
         os.write(1, b"line %d\\n" % time.time_ns())
 """
@@ -122,6 +122,10 @@ class Site:
         return self.client["bot_runner"]["bots"]
 
     @property
+    def schedules(self) -> Any:
+        return self.client["bot_scheduler"]["bot_schedules"]
+
+    @property
     def raw_bots(self) -> Any:
         """The same documents, not decoded."""
         options = CodecOptions(document_class=RawBSONDocument)
@@ -174,12 +178,12 @@ class Site:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.settings.state_dir.gateway_socket)) == 0
 
-    def ask(self, method: str, path: str, body: Any = None) -> bytes:
-        """What the runner answers at its socket."""
-        connection = http.client.HTTPConnection("runner", timeout=60)
+    def ask(self, method: str, path: str, body: Any = None, role: str = "runner") -> bytes:
+        """What a role answers at its socket."""
+        connection = http.client.HTTPConnection(role, timeout=60)
         connection.sock = socket.socket(socket.AF_UNIX)
         with closing(connection):
-            connection.sock.connect(str(self.settings.state_dir.role_socket("runner")))
+            connection.sock.connect(str(self.settings.state_dir.role_socket(role)))
             connection.request(method, path, None if body is None else json.dumps(body))
             return connection.getresponse().read()
 
@@ -208,6 +212,7 @@ class Site:
     def clear(self) -> None:
         """No bots, containers, volumes and launches, while no host runs; the networks stay."""
         self.bots.delete_many({})
+        self.schedules.delete_many({})
         platform = self.client["the0"]
         for name in set(platform.list_collection_names()) - {"installations"}:
             platform[name].delete_many({})
