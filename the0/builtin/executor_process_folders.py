@@ -105,13 +105,16 @@ def _put_in_place(scratch: Path, final: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
+    """Remove `folder`, whatever a bot did to it; no error when it is gone."""
     if os.geteuid() != 0:
         # A bot may have shut its folders against its own user.
         for place, below, _ in os.walk(folder):
             for path in (Path(place, name) for name in below):
                 if not path.is_symlink():
                     path.chmod(0o700)
-    shutil.rmtree(folder)
+    while folder.exists():
+        with suppress(FileNotFoundError):  # another process removes it, too
+            shutil.rmtree(folder)
 
 
 def free_port(taken: set[int]) -> int:
