@@ -105,6 +105,9 @@ def _idle(site: Site, report: Report, count: int) -> None:
     with site.host("scheduler") as pid:
         _until_read(site, count)
         first = time.monotonic() - begun
+        planned = {"next_execution_time": {"$exists": True}}
+        until(lambda: site.schedules.count_documents(planned) == count, "all are planned", 0.5)
+        time.sleep(2 * site.settings.scheduler.reread_interval_sec)
         before = cpu_seconds(pid)
         time.sleep(IDLE_SEC)
         share = (cpu_seconds(pid) - before) / IDLE_SEC * 100

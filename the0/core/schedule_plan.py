@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from the0.core.plan import STATE_CONFLICT
 from the0.core.presentation import said
 from the0.core.schedule_times import Appointment, jitter, run_id
 from the0.core.tracked import DISK, PLATFORM
@@ -31,8 +32,12 @@ MISSED_RECORDED = 100
 """Most slots of one bot that passed unwatched and get a record each, the newest."""
 
 TIMED_OUT = "timed out"
+NOT_BEGUN = "not begun"
+"""Why a run is ended by us; a reason in other words was given by whoever asked."""
+
 RETRIED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
 
+PREPARING = ("starting", "fetching", "restoring")
 NOBODY_THERE = "no scheduler was there when it was due"
 
 
@@ -123,6 +128,16 @@ def next_attempt(run: Run, delay_sec: float) -> Run | None:
     )
 
 
+def cannot_begin(run: Run, status: LaunchStatus | None, now: datetime) -> bool:
+    """Whether a run whose container is there need not be waited for: its agent waits for a person
+    (two states conflict), or still for code or state when the run is to have begun."""
+    conditions = status.conditions if status else ()
+    if any(one.type == STATE_CONFLICT and one.status for one in conditions):
+        return True
+    preparing = status is None or status.phase in PREPARING
+    return preparing and now > run.deadline
+
+
 @dataclass(frozen=True)
 class Ending:
     """What is known of how a container ended: the exit, the agent's last words, the text of
@@ -165,6 +180,8 @@ def lost_run(run: Run, now: datetime) -> Run:
 def _judge(ending: Ending) -> tuple[Outcome, str]:
     if ending.asked == TIMED_OUT:
         return Outcome.TIMED_OUT, "it took longer than its timeout_sec"
+    if ending.asked == NOT_BEGUN:
+        return Outcome.FAILED, _platform_fault(ending.status)
     if ending.asked:
         return Outcome.CANCELLED, ending.asked
     succeeded = ending.exit.code == 0 and ending.exit.reason not in (PLATFORM, DISK)

@@ -15,7 +15,7 @@ from the0.core.plan import Unseen
 from the0.core.schedule_course import Course, RunTools
 from the0.core.schedule_end import ENDED
 from the0.core.schedule_leases import LeaseWatch
-from the0.core.schedule_plan import Scheduler
+from the0.core.schedule_plan import NOT_BEGUN, Scheduler, cannot_begin
 from the0.core.schedule_run import RunDriver
 from the0.core.schedule_start import SAFE_SHARE
 from the0.errors import The0Error, Unavailable
@@ -187,9 +187,21 @@ class ActiveRuns:
         for run_id, driver in self._drivers.items():
             if not driver.starting and run_id not in alive:
                 driver.look()
+        await self._end_hopeless()
         for one in containers:
             if one.state in ENDED and one.run not in self._drivers:
                 await self._clear_away(one)
+
+    async def _end_hopeless(self) -> None:
+        """A run that never begins would keep all others of its bot waiting."""
+        tools = self._tools
+        for driver in tuple(self._drivers.values()):
+            run = driver.course.run
+            if driver.starting:
+                continue
+            status = await tools.files.call(tools.launches.status, run.launch)
+            if cannot_begin(run, status, tools.now()):
+                driver.stop(NOT_BEGUN)
 
     async def _clear_away(self, container: Container) -> None:
         run = await self._tools.repository.get_run(container.run)

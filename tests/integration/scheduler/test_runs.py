@@ -137,6 +137,16 @@ def test_a_slot_replaces_the_run_that_goes_on(schedules: Schedules) -> None:
     assert schedules.running("long")["_id"] == newer
 
 
+def test_a_run_that_cannot_begin_fails_by_its_deadline(schedules: Schedules) -> None:
+    schedules.start()
+    schedules.put("codeless", once_in(4), start_deadline_sec=5, stop_grace_sec=0)
+    schedules.set("codeless", **{"custom.filePath": "user/nothing/1.0.0"})
+    schedules.wake("codeless")
+    (record,) = schedules.ended("codeless")
+    assert (record["outcome"], record["exit_code"]) == ("failed", None)
+    assert "user/nothing/1.0.0" in record["reason"]
+
+
 def test_the_run_of_a_deleted_bot_ends(schedules: Schedules) -> None:
     schedules.start()
     schedules.put("gone", NEVER_SOON, what="hang", stop_grace_sec=5)

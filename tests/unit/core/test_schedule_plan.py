@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from tests.unit.core.schedule_samples import SLOT, bot, run
 from the0.core.schedule_leases import LeaseWatch
 from the0.core.schedule_plan import (
+    NOT_BEGUN,
     TIMED_OUT,
     Ending,
     Scheduler,
+    cannot_begin,
     ended_run,
     failures_in_a_row,
     new_run,
@@ -52,6 +54,7 @@ def ending(
             Outcome.TIMED_OUT,
             "it took longer than its timeout_sec",
         ),
+        (ending(None, "stopped", NOT_BEGUN), Outcome.FAILED, "no such archive"),
         (ending(143, "stopped", "a person"), Outcome.CANCELLED, "a person"),
         (ending(0, "stopped", "a person"), Outcome.CANCELLED, "a person"),
     ],
@@ -92,6 +95,19 @@ def test_only_failures_are_tried_again_and_so_often(
         assert {
             k: v for k, v in vars(follower).items() if k not in untouched | {"lease_until"}
         } == {k: v for k, v in vars(fresh).items() if k not in untouched | {"lease_until"}}
+
+
+def test_a_run_that_cannot_begin_is_not_waited_for() -> None:
+    conflict = LaunchStatus("restoring", (ReportedCondition("StateConflict", True, "", ""),))
+    over = LaunchStatus("running", (ReportedCondition("StateConflict", False, "", ""),))
+    before, after = run().deadline, run().deadline + timedelta(seconds=1)
+    assert cannot_begin(run(), conflict, before)
+    assert not cannot_begin(run(), over, after)
+    for status in (None, LaunchStatus("fetching"), LaunchStatus("restoring")):
+        assert not cannot_begin(run(), status, before)
+        assert cannot_begin(run(), status, after)
+    for phase in ("running", "stopping", "syncing", "ended"):
+        assert not cannot_begin(run(), LaunchStatus(phase), after)
 
 
 def test_a_run_that_somebody_asked_for_is_due_at_once_and_tried_once() -> None:
