@@ -159,8 +159,8 @@ class Containers:
         return found.state in _OVER
 
     async def sweep(self) -> set[str]:
-        """Remove what a process that died left over; the launches of those that we know whose
-        containers are over. Raises Unavailable."""
+        """Begin to remove what a process that died left over; the launches of those that we know
+        whose containers are over. Raises Unavailable."""
         at = self._with
         started = {launch for launch, ref in self._known.items() if ref}
         containers = await at.engine.call(at.engine.executor.list)
@@ -168,16 +168,19 @@ class Containers:
         for one in ours:
             if one.launch not in self._known:
                 log.info("removing the left over query container %s", one.name)
-                await self._remove(one.ref, 0.0)
-                await self._forget(one.launch)
+                self._known[one.launch] = one.ref
+                self._begin_removal(one.launch, 0.0)
         for launch in await at.files.call(at.launches.all):
             if launch.kind == "query" and launch.launch not in self._known:
                 await self._forget(launch.launch)
         return started - {one.launch for one in ours if one.state not in _OVER}
 
     async def close(self, within_sec: float) -> None:
-        """Remove all that there is."""
-        for launch in list(self._known):
-            self._begin_removal(launch, 0.0)
-        await self._owned.close(within_sec)
+        """Remove all that there is, also what is being made just now."""
+        until = asyncio.get_running_loop().time() + within_sec
+        while self._known and asyncio.get_running_loop().time() < until:
+            for launch in [launch for launch, ref in self._known.items() if ref]:
+                self._begin_removal(launch, 0.0)
+            await asyncio.sleep(_LOOK_SEC)
+        await self._owned.close(0.0)
         self._with.close()

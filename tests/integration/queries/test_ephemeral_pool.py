@@ -14,8 +14,10 @@ import pytest_asyncio
 
 from tests.support.queries import ANSWER, Asked, asking
 from tests.support.runner import Installation, eventually, stays
+from the0.errors import Unavailable
 from the0.models import Container, ContainerState, Purpose
 from the0.queries import ephemeral_keeper
+from the0.queries.models import QueryFailed
 
 WHO = """
 import os, socket
@@ -146,8 +148,24 @@ async def test_what_a_killed_host_left_is_removed_by_the_next(site: Installation
     left = refs_of(site)
     assert len(left) >= 4
     async with asking(site) as second:
-        assert left.isdisjoint(one.ref for one in site.containers())
-        assert len(list(second.settings.state_dir.launches.glob("*.json"))) <= 1
+        await happens(lambda: left.isdisjoint(one.ref for one in site.containers()), "gone")
+        launches = second.settings.state_dir.launches
+        await happens(lambda: len(list(launches.iterdir())) <= 1, "so are their launches")
         assert (await second.ask(second.bot(ANSWER))).status == 200
     assert site.containers() == []
     assert list(second.settings.state_dir.launches.iterdir()) == []
+
+
+@pytest.mark.parametrize("after_sec", [0.0, 0.1, 0.4])
+async def test_a_host_that_stops_leaves_nothing_even_of_what_it_makes(
+    site: Installation, after_sec: float
+) -> None:
+    site.settings["THE0_QUERY_POOL__MAX_WAITING"] = "0"
+    async with asking(site) as found:
+        bot = found.bot(HANGS)
+        asks = [asyncio.create_task(found.ask(bot)) for _ in range(2)]
+        await asyncio.sleep(after_sec)
+    assert site.containers() == []
+    assert list(found.settings.state_dir.launches.iterdir()) == []
+    outcomes = await asyncio.gather(*asks, return_exceptions=True)
+    assert {type(one) for one in outcomes} <= {Unavailable, QueryFailed}
