@@ -30,6 +30,7 @@ from the0.builtin.executor_process_folders import (
     VOLUMES,
     free_port,
     make_container,
+    remove_leftovers,
     remove_tree,
 )
 from the0.builtin.executor_process_images import PYTHON, Images
@@ -87,8 +88,7 @@ class ProcessExecutor(Executor):
 
     def prepare(self) -> Sequence[Condition]:
         with self._store():
-            for left in self._own.glob("containers/.gone-*"):
-                remove_tree(left)
+            remove_leftovers(self._own / "containers")
         return [Condition("NotIsolated", "ProcessExecutor", NOT_ISOLATED, self._since)]
 
     # --- containers -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import random
 import secrets
 import shutil
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from the0.models import ContainerSpec, Purpose
 VOLUMES = {"state": "/state", "logs": "/var/the0"}
 PORTS = (20_000, 30_000)
 """Where query servers listen: below the ports that Linux gives to outgoing connections."""
+
+_ABANDONED_SEC = 3600.0
 
 
 def make_container(own: Path, instance: str, spec: ContainerSpec, tree: Path) -> Record:
@@ -115,6 +118,16 @@ def remove_tree(folder: Path) -> None:
     while folder.exists():
         with suppress(FileNotFoundError):  # another process removes it, too
             shutil.rmtree(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """What a host that died left half made or half removed in the folder of containers."""
+    for left in folder.glob(".gone-*"):
+        remove_tree(left)
+    for left in folder.glob(".new-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SEC:
+                remove_tree(left)
 
 
 def free_port(taken: set[int]) -> int:
