@@ -75,12 +75,14 @@ class Course:
         return self.waits_for if now > self.run.deadline else ""
 
     async def pause(self, seconds: float) -> bool:
-        """Wait for news, or until the time is over; whether it is."""
+        """Wait for news (which are then none any more), or until the time is over; whether it
+        is."""
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self.news.wait()
         except TimeoutError:
             return True
+        self.news.clear()
         return False
 
     async def end_unstarted(self, tools: RunTools, outcome: Outcome, reason: str) -> None:

@@ -97,7 +97,6 @@ class RunDriver:
         left = course.run.timeout_sec - (self._tools.now() - began).total_seconds()
         until = time.monotonic() + left
         while not course.elsewhere:
-            course.news.clear()
             try:
                 seen = await self._inspect(container.ref)
                 if seen is None or seen.state in ENDED:
