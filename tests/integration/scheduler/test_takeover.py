@@ -110,24 +110,36 @@ def test_what_was_claimed_and_never_started(schedules: Schedules) -> None:
 
 
 def test_slots_that_passed_while_no_scheduler_was_there(schedules: Schedules) -> None:
-    ago = int(time.time()) - 20
-    for bot_id, config in {"skip": {}, "once": {"catch_up": "once"}, "off": {}}.items():
-        schedules.put(bot_id, "*/10 * * * * *", **config)
-        schedules.set(bot_id, next_execution_time=ago)
-    schedules.set("off", enabled="false")
+    passed, a_year_ago = once_in(-20), int(time.time()) - 400 * 86400
+    schedules.put("skip", passed)
+    schedules.put("once", passed, catch_up="once")
+    schedules.put("late", passed, catch_up="once", start_deadline_sec=10)
+    for bot_id in ("skip", "once", "late"):
+        schedules.set(bot_id, next_execution_time=a_year_ago)
     schedules.start()
-    skipped = schedules.ended("skip", 2)
-    assert {run["outcome"] for run in skipped} == {"missed"}
-    assert skipped[0]["reason"] == "no scheduler was there when it was due"
-    caught = schedules.ended("once", 2)
-    assert caught[0]["outcome"] == "missed"
-    assert any(run["started"] and run["slot"] <= skipped[1]["slot"] for run in caught)
-    assert schedules.runs("off") == []
+    outcomes = {
+        bot_id: [run["outcome"] for run in schedules.ended(bot_id, 2)]
+        for bot_id in ("skip", "once", "late")
+    }
+    assert outcomes == {
+        "skip": ["missed", "missed"],
+        "once": ["missed", "succeeded"],
+        "late": ["missed", "missed"],
+    }
+    assert schedules.runs("skip")[0]["reason"] == "no scheduler was there when it was due"
+    eventually(lambda: schedules.planned("once") > time.time(), "the next slot is planned")
+
+
+def test_what_passed_while_a_bot_was_disabled_is_forgotten(schedules: Schedules) -> None:
+    schedules.put("off", "*/10 * * * * *", catch_up="once")
+    schedules.set("off", enabled="false", next_execution_time=int(time.time()) - 86400)
+    schedules.start()
+    eventually(lambda: schedules.planned("off") is None, "its plan is taken away")
+    enabled_at = datetime.now(UTC)
     schedules.set("off", enabled=True)
     schedules.wake("off")
     (first,) = schedules.ended("off")
-    assert first["slot"] > skipped[1]["slot"]
-    assert first["outcome"] == "succeeded"
+    assert first["slot"].replace(tzinfo=UTC) > enabled_at
 
 
 def test_a_disabled_bot_is_not_started_even_if_nobody_told(schedules: Schedules) -> None:
