@@ -61,9 +61,11 @@ class Ledger:
         self._mark(bot_id, forward=True)
 
     def plan(self, bot_id: str, at: datetime | None, *, forward: bool) -> None:
-        """The bot's next slot; None takes its plan away. `forward` never moves it back."""
+        """The bot's next slot; None takes its plan away. `forward` never moves it back, and waits
+        for the slots that nobody has yet."""
         self._next[bot_id] = at
-        self._mark(bot_id, forward=forward)
+        if not forward or bot_id not in self._open:
+            self._mark(bot_id, forward=forward)
 
     def missed(self, bot_id: str, runs: Sequence[Run]) -> None:
         """Record these, unless somebody claims them within a moment."""
