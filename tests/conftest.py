@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 
 import docker
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -34,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
     config.add_cleanup(undo)
+
+
+# How long an example takes says more of the machine's load than of the code.
+hypothesis.settings.register_profile(
+    "the0", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("the0")
 
 
 def pytest_report_header() -> str:

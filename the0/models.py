@@ -341,8 +341,9 @@ class Run:
     `id` is the bot's `RUN_ID` (see `the0.core.schedule_times.run_id`); `slot` the due time that it
     is for (for `manual` when it was asked for), `due` when it is to start: the slot and its jitter,
     or the end of the attempt before and its backoff; not later than `deadline`. `owner` is the
-    scheduler that looks after it and renews `lease_until`. `cancel` says who asked for its end early. `started` is when its
-    container was started, `ended` when that ended, or when it was clear that it would not start.
+    scheduler that looks after it and renews `lease_until`. `cancel` says who asked for its end
+    early. `started` is when its container was started, `ended` when that ended, or when it was
+    clear that it would not start.
     `outcome` is None until then; `reason` says in words why it is what it is, for each one that
     did not simply succeed. `exit_code` is the bot's (128+n for signal n), `result` its result.json,
     `host` the machine, `log_tail` the last lines of a run that did not succeed.

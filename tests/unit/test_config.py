@@ -260,6 +260,7 @@ def test_the_state_directory(tmp_path: Path) -> None:
         "run": 0o700,
         "spool": 0o700,
         "code": 0o700,
+        "state-cache": 0o700,
         "gateway": 0o755,
     }
     assert state.role_socket("runner") == tmp_path / "root/run/runner.sock"
