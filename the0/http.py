@@ -22,7 +22,7 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +30,7 @@ from urllib.parse import unquote_to_bytes
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.config import Config
+from sanic.constants import HTTP_METHODS
 from sanic.exceptions import SanicException
 
 from the0.errors import (
@@ -270,7 +271,17 @@ def _sanic_told(
     message = printable(str(error)) or status.phrase
     if status is HTTPStatus.NOT_FOUND:
         message = f"There is nothing at {printable(request.path)}."
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     return {"error": {"code": code, "message": message}}, status, headers
+
+
+def _allowed(request: Request) -> Iterator[str]:
+    """The methods that the path takes. Sanic tells them only where they are one route."""
+    for method in HTTP_METHODS:
+        with contextlib.suppress(SanicException):
+            request.app.router.get(request.path, method, None)
+            yield str(method)
 
 
 # --- requests -----------------------------------------------------------------------------------

@@ -60,11 +60,15 @@ async def test_an_unknown_path_and_a_method_that_is_not_taken_are_named() -> Non
         return json_response({})
 
     app.add_route(handler, "/there")
+    app.add_route(handler, "/each/<one>", methods=["GET"], name="get")
+    app.add_route(handler, "/each/<one>", methods=["PUT"], name="put")
     async with serving(app) as client:
         unknown, wrong = await client.get("/"), await client.request("TRACE", "/there")
+        several = await client.post("/each/a")
     expected = {"code": "not_found", "message": "There is nothing at /."}
     assert (unknown.status_code, unknown.json()) == (404, {"error": expected})
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert (several.status_code, several.headers["allow"]) == (405, "GET, PUT")
 
 
 @pytest.mark.parametrize(
