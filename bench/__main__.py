@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from bench import gateway, memory, passes, query_pool, reactions, schedules, starts
+from bench import gateway, memory, passes, queries, query_pool, reactions, schedules, starts
 from bench.harness import Report
 from bench.site import running_site
 
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "passes": passes.run,
     "gateway": gateway.run,
+    "queries": queries.run,
     "query_pool": query_pool.run,
     "schedules": schedules.run,
 }
