@@ -54,6 +54,24 @@ async def test_an_answer_is_kept_for_so_long_and_not_longer() -> None:
     await shared.close()
 
 
+async def test_half_way_it_is_asked_for_again_and_nobody_waits_for_that() -> None:
+    source = Source()
+    shared = Shared(source.ask, 10 * SECONDS)
+    assert await shared.get("a") == 1
+    source.go.clear()
+    await asyncio.sleep(6 * SECONDS)
+    assert [await shared.get("a") for _ in range(3)] == [1, 1, 1]
+    await asyncio.sleep(0)
+    assert source.asked["a"] == 2
+    await asyncio.sleep(5 * SECONDS)
+    too_old = asyncio.create_task(shared.get("a"))
+    await asyncio.sleep(0)
+    assert not too_old.done()
+    source.go.set()
+    assert await too_old == 2
+    await shared.close()
+
+
 async def test_who_needs_a_newer_one_gets_it_and_shares_it() -> None:
     source = Source()
     shared = Shared(source.ask, 60.0)
@@ -94,5 +112,5 @@ async def test_old_answers_are_let_go() -> None:
     shared = Shared(Source().ask, 0.0)
     for number in range(3000):
         await shared.get(str(number))
-    assert len(shared._known) <= 1001
+    assert len(shared._asked) <= 1001
     await shared.close()
