@@ -65,6 +65,8 @@ def query_values(schema: Schema, given: Mapping[str, Sequence[str]]) -> dict[str
     Raises InvalidInput with every fault.
     """
     properties: Mapping[str, Any] = schema.get("properties", {})
+    if not given and not properties:
+        return {}
     values: dict[str, Any] = {
         name: declared["default"] for name, declared in properties.items() if "default" in declared
     }
