@@ -40,11 +40,22 @@ async def _settle(tools: RunTools, course: Course) -> str:
     if other.state in ENDED:
         await tools.ends.collect_of_others(other)
         return ""
+    if await _is_over(tools, other):
+        course.waits_for = f"the container of the run {other.run} could not be removed in time"
+        await course.pause(POLL_SEC)
+        return ""
     if course.bot is None or course.bot.schedule.concurrency is Concurrency.FORBID:
         return f"the run {other.run} of the same bot was still going on"
     course.waits_for = f"the run {other.run} could not be stopped in time"
     await _replace(tools, course, other)
     return ""
+
+
+async def _is_over(tools: RunTools, other: Container) -> bool:
+    """Whether its end is recorded already: Docker goes on listing a container as running for a
+    moment after its death, and a retry may come that soon."""
+    run = await tools.repository.get_run(other.run)
+    return run is not None and run.outcome is not None
 
 
 async def _replace(tools: RunTools, course: Course, other: Container) -> None:
