@@ -199,7 +199,9 @@ class _Connection(asyncio.Protocol):
             self._settle(error)
 
     def _settle(self, outcome: Answer | Exception) -> None:
-        self._reading = None
+        if self._reading:
+            self._reading.forget()
+            self._reading = None
         if self._answer is None or self._answer.done():
             return
         if isinstance(outcome, Answer):
@@ -250,6 +252,11 @@ class _Reading:
 
     def answer(self) -> Answer:
         return Answer(self._status, bytes(self._body))
+
+    def forget(self) -> None:
+        """Let go of the parser, which knows this object: a circle that only the collector of
+        garbage would end, at everybody's cost."""
+        del self._parser
 
     # --- the parser's side ---
 
