@@ -7,6 +7,7 @@ import inspect
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 
@@ -21,6 +22,8 @@ from tests.support.site import Site
 
 def pytest_configure(config: pytest.Config) -> None:
     """Temporary files of the session and of its subprocesses go below one directory of its own."""
+    # A shell's background jobs ignore Ctrl-C, and so would every process that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     scratch = tempfile.mkdtemp(prefix="the0-test-")
     patch = pytest.MonkeyPatch()
     patch.setenv("TMPDIR", scratch)
