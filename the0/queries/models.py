@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from the0.errors import The0Error
-from the0.models import JSON, Bot
+from the0.models import JSON
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,3 @@ class QueryFailed(The0Error):
     """The bot's query program gave no usable answer."""
 
     code = "query_failed"
-
-
-class Asker(Protocol):
-    """Who gets an answer out of bots that do not run."""
-
-    async def ask(self, bot: Bot, query: Query, deadline: float) -> Answer:
-        """By `deadline`, of the loop's clock. Raises QueryFailed, Unavailable, DeadlineExceeded."""
