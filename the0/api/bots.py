@@ -44,7 +44,7 @@ class Bots:
         self._repository = parts.repository
 
     def routes(self) -> list[Route]:
-        return [*self._reading(), *self._changing()]
+        return [*self._reading(), *self._changing(), *self._switching()]
 
     def _reading(self) -> list[Route]:
         return [
@@ -99,6 +99,11 @@ class Bots:
                 change,
                 query=schemas.PURGE_QUERY,
             ),
+        ]
+
+    def _switching(self) -> list[Route]:
+        change = schemas.CHANGE
+        return [
             Route("POST", f"{_BOT}/enable", "enable_bot", "Let it run.", self.enable, change),
             Route(
                 "POST",
