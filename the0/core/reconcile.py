@@ -7,13 +7,13 @@ import logging
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from the0.core.actions import Tools
 from the0.core.bots import Bots
-from the0.core.desired import Desired, ReadReport
+from the0.core.desired import DOUBT_SEC, Desired, ReadReport
 from the0.core.engine import Look
 from the0.core.lanes import Lanes
 from the0.core.plan import STATE_CONFLICT, Do, Unseen
@@ -24,10 +24,11 @@ from the0.repository import Repository
 from the0.settings import RunnerSettings
 
 READ_TIMEOUT_SEC = 60.0
-SECOND_LOOK_SEC = 10.0
 ENGINE_RETRY_SEC = 1.0
 MAINTENANCE_EVERY_SEC = 600.0
 YIELD_EVERY = 500
+OF_READS = ("DesiredShrunk", "NamelessDocuments", "SharedIds")
+"""The host's conditions that a read of MongoDB brings; all others are the engine's."""
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +78,9 @@ class Reconciler:
         look = await self._tools.engine.look()
         known = () if isinstance(look, Unseen) else look.keys()
         report, fault = await self._read(known)
-        await self._look_at_runtimes()
         steps = 0
         if not isinstance(look, Unseen):
+            await self._look_at_runtimes()
             await self._prepare()
             self._excuse_outage()
             steps = await self._consider_all(look)
@@ -90,7 +91,7 @@ class Reconciler:
             return ENGINE_RETRY_SEC
         doubted = report is not None and report.doubted > 0
         interval = settings.reconcile_interval_sec
-        return min(interval, SECOND_LOOK_SEC) if doubted else interval
+        return min(interval, DOUBT_SEC) if doubted else interval
 
     async def read_one(self, bot_id: str) -> None:
         """Take in what MongoDB says of one bot, and let its lane look. Raises Unavailable."""
@@ -100,30 +101,26 @@ class Reconciler:
         else:
             self._desired.put(bot_id, document)
         if self._tools.store.get(bot_id).has_condition(STATE_CONFLICT):
-            await self._read_choice(bot_id)
+            await self._tools.retirement.take_choice(bot_id)
         self._lanes.wake(bot_id)
 
     async def _read(self, expected: Collection[str]) -> tuple[ReadReport | None, str]:
         """The documents as they are, or why they cannot be had: then nothing is concluded."""
+        begun = time.monotonic()
         self._desired.begin_read()
         try:
             async with asyncio.timeout(READ_TIMEOUT_SEC):
                 documents = await self._repository.desired(BotType.REALTIME)
-                for bot_id in self._tools.store.ids():
+                for bot_id in list(self._tools.store.ids()):
                     if self._tools.store.get(bot_id).has_condition(STATE_CONFLICT):
-                        await self._read_choice(bot_id)
+                        await self._tools.retirement.take_choice(bot_id)
         except TimeoutError:
             return None, f"MongoDB did not give all documents within {READ_TIMEOUT_SEC:g} s"
         except The0Error as error:
             return None, error.message
-        report = self._desired.read(documents, expected)
+        report = self._desired.read(documents, expected, begun)
         self._note_read(report)
         return report, ""
-
-    async def _read_choice(self, bot_id: str) -> None:
-        store = self._tools.store
-        keep = await self._tools.retirement.choice(bot_id)
-        store.put(bot_id, replace(store.get(bot_id), state_keep=keep))
 
     def _note_read(self, report: ReadReport) -> None:
         now = datetime.now(UTC)
@@ -131,13 +128,20 @@ class Reconciler:
         if report.doubted:
             text = (
                 f"{report.doubted} bots are missing from the last read of MongoDB, more than half "
-                "of all; nothing is stopped for that until a second read says the same."
+                "of all; nothing is stopped for that until a read "
+                f"{DOUBT_SEC:g} s later says the same."
             )
             fresh.append(Condition("DesiredShrunk", "SeenOnce", text, now))
         if report.nameless:
             text = f"{report.nameless} documents of bots have no usable id and are set aside."
             fresh.append(Condition("NamelessDocuments", "NoId", text, now))
-        self._host_conditions(("DesiredShrunk", "NamelessDocuments"), fresh)
+        if report.shared:
+            text = (
+                f"{len(report.shared)} ids have several documents, {min(report.shared)!r} among "
+                "them; one of each counts. Delete those that should not be there."
+            )
+            fresh.append(Condition("SharedIds", "TwoDocuments", text, now))
+        self._host_conditions(OF_READS, fresh)
 
     def _host_conditions(self, types: Sequence[str], fresh: Sequence[Condition]) -> None:
         """Replace the host's conditions of these types."""
@@ -166,8 +170,7 @@ class Reconciler:
             found = [Condition("NetworkNotReady", "Failed", text, datetime.now(UTC))]
         else:
             self.prepared = True
-        own = {"DesiredShrunk", "NamelessDocuments"}
-        engines = [c.type for c in self._bots.state.host_conditions if c.type not in own]
+        engines = [c.type for c in self._bots.state.host_conditions if c.type not in OF_READS]
         self._host_conditions(engines, found)
 
     def _excuse_outage(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ class ReadResult:
     schedules: int = 0
     nameless: int = 0
     doubted: int = 0
+    shared: int = 0
     fault: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class ScheduleReader:
     async def read_all(self, expected: Collection[str]) -> Collection[str]:
         """Read everything; the ids of bots whose document is new, changed or gone. `expected` are
         those that have containers. What cannot be read is a fault of the result."""
+        begun = time.monotonic()
         self.desired.begin_read()
         try:
             async with asyncio.timeout(READ_TIMEOUT_SEC):
@@ -79,7 +82,7 @@ class ScheduleReader:
         except The0Error as error:
             self._fail(error.message)
             return ()
-        report = self.desired.read(documents, expected)
+        report = self.desired.read(documents, expected, begun)
         self._note(len(documents), report)
         return report.changed
 
@@ -132,7 +135,9 @@ class ScheduleReader:
         self._ended_since = now - OVERLAP
 
     def _note(self, schedules: int, report: ReadReport) -> None:
-        self.result = ReadResult(datetime.now(UTC), schedules, report.nameless, report.doubted)
+        self.result = ReadResult(
+            datetime.now(UTC), schedules, report.nameless, report.doubted, len(report.shared)
+        )
 
     def _fail(self, fault: str) -> None:
         if self.result is None or self.result.fault != fault:
