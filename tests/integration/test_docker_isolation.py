@@ -269,6 +269,20 @@ def test_rules_that_somebody_flushed_come_back(
     assert tried(executor, tmp_path, [world.door(PRIVATE)]) == []
 
 
+def test_a_rule_that_somebody_put_before_ours_opens_nothing(
+    executor: DockerExecutor, world: World, tmp_path: Path
+) -> None:
+    door = world.door(world.host)
+    foreign = ("INPUT", "-p", "tcp", "--dport", str(world.port), "-j", "ACCEPT")
+    sh("iptables", "-w", "-I", *foreign)
+    try:
+        assert tried(executor, tmp_path, [door]) == [door]
+        assert executor.prepare() == []
+        assert tried(executor, tmp_path, [door]) == []
+    finally:
+        sh("iptables", "-w", "-D", *foreign)
+
+
 def test_preparing_in_two_processes_at_once_leaves_the_rules_whole(instance: str) -> None:
     with installed(instance) as first:
         wanted = ours(sh("iptables-save", "-t", "filter"), Chains.of(instance))

@@ -12,6 +12,7 @@ from the0.builtin.docker_rules import (
     Chains,
     Policy,
     ours,
+    overtaken,
     removal_text,
     restore_text,
     rules,
@@ -45,10 +46,11 @@ class Firewall:
     def _apply(self, tool: str, body: Sequence[str], jumps: Sequence[tuple[str, str]]) -> None:
         dump = _run(tool + "-save", "-t", "filter")
         current = ours(dump, self._chains)
-        if self._applied.get(tool) == (body, current):
+        behind = overtaken(dump, jumps)
+        if self._applied.get(tool) == (body, current) and not behind:
             return
         missing = [(chain, rule) for chain, rule in jumps if f"-A {chain} {rule}" not in current]
-        text = restore_text(self._chains, body, missing)
+        text = restore_text(self._chains, body, missing, behind)
         _run(tool + "-restore", _LOCK, "--noflush", stdin=text)
         self._applied[tool] = (body, ours(_run(tool + "-save", "-t", "filter"), self._chains))
 

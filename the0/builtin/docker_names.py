@@ -26,6 +26,9 @@ VOLUME = "the0.volume"
 DIGEST = "the0.digest"
 AGENT = "the0.agent"
 
+CHAIN_PREFIX = "THE0-"
+"""What the firewall chains of all instances begin with."""
+
 VOLUME_KINDS: Sequence[str] = ("state", "logs")
 
 _READABLE = 40
@@ -64,7 +67,7 @@ def bridge_prefix(instance: str) -> str:
 
 def chain_name(instance: str, direction: str) -> str:
     """An instance's firewall chain; iptables allows 28 characters."""
-    return f"THE0-{direction}-{_key(instance)[:12]}"
+    return f"{CHAIN_PREFIX}{direction}-{_key(instance)[:12]}"
 
 
 def free_number(taken: set[int]) -> int:

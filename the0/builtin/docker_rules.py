@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from the0.builtin.docker_names import bridge_prefix, chain_name
+from the0.builtin.docker_names import CHAIN_PREFIX, bridge_prefix, chain_name
 from the0.errors import InvalidSettings
 
 BLOCKED: Sequence[str] = (
@@ -30,6 +30,10 @@ BLOCKED: Sequence[str] = (
 )
 """What bots may not reach: this network, private, carrier NAT, loopback, link-local (metadata
 services too), protocol assignments, benchmarks, multicast, reserved and broadcast."""
+
+
+JUMP_MARK = f" -j {CHAIN_PREFIX}"
+"""What the jumps of all instances have in common."""
 
 
 @dataclass(frozen=True)
@@ -155,19 +159,39 @@ def rules6(chains: Chains) -> list[str]:
     return [f"-A {chains.outward} -j DROP", f"-A {chains.inward} -j DROP"]
 
 
-def restore_text(chains: Chains, body: Sequence[str], missing: Sequence[tuple[str, str]]) -> str:
+def restore_text(
+    chains: Chains,
+    body: Sequence[str],
+    missing: Sequence[tuple[str, str]],
+    behind: Sequence[tuple[str, str]] = (),
+) -> str:
     """Input of `iptables-restore --noflush`: naming a chain empties it, so both are replaced in
-    one step; `missing` are the jumps that have to be put before everything else."""
+    one step; `missing` are the jumps that have to be put before everything else, `behind` those
+    that have to be put there again."""
     return "\n".join(
         [
             "*filter",
             f":{chains.outward} - [0:0]",
             f":{chains.inward} - [0:0]",
             *body,
-            *(f"-I {chain} 1 {rule}" for chain, rule in missing),
+            *(f"-D {chain} {rule}" for chain, rule in behind),
+            *(f"-I {chain} 1 {rule}" for chain, rule in (*missing, *behind)),
             "COMMIT\n",
         ]
     )
+
+
+def overtaken(dump: str, jumps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of `jumps` that an `iptables-save` shows behind a rule of somebody else's, which may
+    let through what ours would not. Other instances' jumps are no such rules."""
+    found = []
+    for chain, rule in jumps:
+        lines = [line for line in dump.splitlines() if line.startswith(f"-A {chain} ")]
+        jump = f"-A {chain} {rule}"
+        before = lines[: lines.index(jump)] if jump in lines else []
+        if any(JUMP_MARK not in line for line in before):
+            found.append((chain, rule))
+    return found
 
 
 def ours(dump: str, chains: Chains) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from the0.builtin.docker_rules import (
     Peer,
     Policy,
     ours,
+    overtaken,
     parse_peers,
     removal_text,
     restore_text,
@@ -149,6 +150,26 @@ def test_only_our_lines_of_a_dump_count() -> None:
         f"-A DOCKER-USER -i {CHAINS.bridges} -j {CHAINS.outward}",
         f"-A {CHAINS.outward} -d 10.0.0.0/8 -j DROP",
     )
+
+
+def test_a_jump_behind_a_rule_of_somebody_else_goes_first_again() -> None:
+    jump = f"-A DOCKER-USER -i {CHAINS.bridges} -j {CHAINS.outward}"
+    sibling, foreign = "-A DOCKER-USER -i t0-x+ -j THE0-OUT-x", "-A DOCKER-USER -j ACCEPT"
+    for lines in (
+        [jump],
+        [sibling, jump],
+        [jump, foreign],
+        [foreign],
+        ["-A INPUT -j ACCEPT", jump],
+    ):
+        assert overtaken("\n".join(lines), CHAINS.jumps) == [], lines
+    for lines in ([foreign, jump], [sibling, foreign, jump]):
+        assert overtaken("\n".join(lines), CHAINS.jumps) == [CHAINS.jumps[0]], lines
+    text = restore_text(CHAINS, [], (), CHAINS.jumps[:1]).splitlines()
+    assert text[-3:-1] == [
+        jump.replace("-A", "-D"),
+        jump.replace("-A DOCKER-USER", "-I DOCKER-USER 1"),
+    ]
 
 
 def test_a_removal_takes_the_jumps_first() -> None:
