@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,25 @@ async def test_a_deletion_is_remembered_for_a_day(server: Server) -> None:
             {}, {"$set": {"recorded_at": datetime.now(UTC) - timedelta(hours=25)}}
         )
         assert await repository.apply_event(REALTIME, stale) is EventOutcome.CREATED
+
+
+async def test_an_older_deletion_does_not_bring_back_what_a_newer_one_took(server: Server) -> None:
+    async with connected(server) as repository:
+        now = datetime.now(UTC)
+        assert not await repository.delete_bot(REALTIME, "a")
+        late = replace(event("deleted", "a", None), at=now - timedelta(hours=1))
+        assert await repository.apply_event(REALTIME, late) is EventOutcome.UNCHANGED
+        between = event("updated", "a", now - timedelta(minutes=50))
+        assert await repository.apply_event(REALTIME, between) is EventOutcome.STALE
+
+
+async def test_all_documents_of_an_id_are_deleted(server: Server) -> None:
+    async with connected(server) as repository:
+        await repository.connection.bots(REALTIME).insert_many(
+            [{"_id": "a", "config": {}}, {"_id": ObjectId(), "id": "a"}, {"_id": "b", "id": "a"}]
+        )
+        assert await repository.delete_bot(REALTIME, "a")
+        assert await repository.desired(REALTIME) == []
 
 
 async def test_writers_at_the_same_time_make_one_document(server: Server) -> None:

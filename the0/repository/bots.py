@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 TOMBSTONE_KEPT = timedelta(hours=24)
 _ATTEMPTS = 5
+_STALE = (
+    "it is older than what is stored, or than the bot's deletion within the last 24 hours; one "
+    "with a newer custom.updatedAt counts"
+)
 
 
 class BotDocuments:
@@ -67,7 +71,7 @@ class BotDocuments:
         with self.connection.call():
             await self._bury(type, bot_id, datetime.now(UTC))
             stored = await self._find(type, bot_id)
-            return stored is not None and await self._remove(type, stored)
+            return stored is not None and await self._remove(type, bot_id, stored)
 
     async def apply_event(self, type: BotType, event: BotEvent) -> EventOutcome:
         """Store what an event says; see :mod:`the0.repository.event_rules`. Once it returns, the
@@ -77,6 +81,10 @@ class BotDocuments:
                 stored = await self._find(type, event.id)
                 outcome = decide(event, stored, await self._deleted_at(type, event.id))
                 if await self._apply(type, event, stored, outcome):
+                    if outcome is EventOutcome.STALE:
+                        log.warning(
+                            "%s event of bot %r dropped: %s", event.action, event.id, _STALE
+                        )
                     return outcome
         raise _contended(event.id)
 
@@ -87,7 +95,7 @@ class BotDocuments:
         if event.action == "deleted" and outcome is not EventOutcome.STALE:
             await self._bury(type, event.id, event.at)
         if outcome is EventOutcome.DELETED and stored is not None:
-            await self._remove(type, stored)
+            await self._remove(type, event.id, stored)
         if outcome in (EventOutcome.CREATED, EventOutcome.UPDATED):
             fields = {key: event.document[key] for key in STORED_FIELDS if key in event.document}
             return await self._write(type, event.id, fields, stored)
@@ -116,14 +124,24 @@ class BotDocuments:
         result = await collection.update_one(as_read, {"$set": fields})
         return result.matched_count == 1
 
-    async def _remove(self, type: BotType, stored: Document) -> bool:
-        result = await self.connection.bots(type).delete_one({"_id": stored["_id"]})
-        return result.deleted_count == 1
+    async def _remove(self, type: BotType, bot_id: str, stored: Document) -> bool:
+        """Remove `stored`, and any other document with its id: else that one would be the bot."""
+        removed = 0
+        left: Document | None = stored
+        while left is not None:
+            result = await self.connection.bots(type).delete_one({"_id": left["_id"]})
+            removed += result.deleted_count
+            left = await self._find(type, bot_id)
+        return removed > 0
 
     async def _bury(self, type: BotType, bot_id: str, deleted_at: datetime) -> None:
-        tombstone = {"deleted_at": deleted_at, "recorded_at": datetime.now(UTC)}
+        # An older deletion that is told again must not bring back what came before a newer one.
+        tombstone = {
+            "$max": {"deleted_at": deleted_at},
+            "$set": {"recorded_at": datetime.now(UTC)},
+        }
         await self.connection.records("tombstones").update_one(
-            {"_id": f"{type}/{bot_id}"}, {"$set": tombstone}, upsert=True
+            {"_id": f"{type}/{bot_id}"}, tombstone, upsert=True
         )
 
     async def _deleted_at(self, type: BotType, bot_id: str) -> datetime | None:
