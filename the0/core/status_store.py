@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from the0.core.tracked import Tracked
 from the0.core.views import tracked, tracked_json
@@ -42,6 +43,7 @@ class StatusStore:
         self._installation = installation
         self._tracked: dict[str, Tracked] = {}
         self._dirty: dict[str, None] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changed = asyncio.Event()
 
     async def load(self) -> None:
@@ -70,18 +72,19 @@ class StatusStore:
         self._changed.set()
 
     async def flush(self, bot_id: str) -> None:
-        """Write one bot's record now. Raises Unavailable; it is then written later."""
-        if bot_id in self._dirty:
-            await self._write(bot_id)
+        """Have one bot's record as it is now in MongoDB. Raises Unavailable; it is then written
+        later."""
+        # One write of a bot at a time: of two under way the older could be the one that stays.
+        async with self._locks.setdefault(bot_id, asyncio.Lock()):
+            if bot_id in self._dirty:
+                await self._write(bot_id)
 
     async def flush_all(self) -> None:
         """Write whatever waits, as far as MongoDB answers."""
         waiting = list(self._dirty)
         for start in range(0, len(waiting), WRITES_AT_ONCE):
             batch = waiting[start : start + WRITES_AT_ONCE]
-            await asyncio.gather(
-                *(self._write(bot_id) for bot_id in batch if bot_id in self._dirty)
-            )
+            await asyncio.gather(*map(self.flush, batch))
 
     async def run(self) -> None:
         """Write behind, for ever."""

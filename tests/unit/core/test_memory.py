@@ -275,6 +275,30 @@ async def test_a_change_is_written_without_being_asked() -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_of_two_writes_the_newer_one_stays() -> None:
+    database = Database()
+    first, go_on = asyncio.Event(), asyncio.Event()
+    save = database.save_status
+
+    async def slow(installation: str, bot_id: str, status: Mapping[str, Any]) -> None:
+        if not first.is_set():
+            first.set()
+            await go_on.wait()
+        await save(installation, bot_id, status)
+
+    database.save_status = slow  # type: ignore[method-assign]
+    store = StatusStore(database, "i")
+    store.put("b", Tracked(crashes=1))
+    older = asyncio.create_task(store.flush("b"))
+    await first.wait()
+    store.put("b", Tracked(crashes=2))
+    newer = asyncio.create_task(store.flush("b"))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(older, newer)
+    assert database.records["b"]["tracked"]["crashes"] == 2
+
+
 async def test_a_record_that_cannot_be_read_starts_anew() -> None:
     database = Database()
     database.records = {"b": {"tracked": {"exits": "nonsense"}}, "c": {}}
