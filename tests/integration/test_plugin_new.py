@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.foreign import Environment
-from the0.cli.plugin_new import KINDS, Names, plugin, write_plugin
+from the0.cli.main import the0
+from the0.cli.plugin_new import KINDS, Names, write_plugin
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_new_plugins_of_all_kinds_stand_side_by_side(environment: Environment) -
 
 
 def test_the_command_says_what_to_do_next(tmp_path: Path) -> None:
-    done = CliRunner().invoke(plugin, ["new", "runtime", "shell", "--into", str(tmp_path)])
+    done = CliRunner().invoke(the0, ["plugin", "new", "runtime", "shell", "--into", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "pytest" in done.output
     assert (tmp_path / "the0-runtime-shell" / "pyproject.toml").is_file()

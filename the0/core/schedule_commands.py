@@ -10,6 +10,7 @@ from the0.core.schedule_course import RunTools
 from the0.core.schedule_end import ENDED
 from the0.core.schedule_plan import Scheduler, new_run
 from the0.core.schedule_reader import ScheduleReader
+from the0.core.schedule_room import is_over
 from the0.core.schedule_runs import ActiveRuns
 from the0.errors import Conflict, NotFound, Unavailable
 from the0.models import BotSchedule, Concurrency, Run, Trigger
@@ -66,5 +67,6 @@ class Commands:
         seen = await self._tools.engine.look_at(bot.id)
         if isinstance(seen, Unseen):
             raise Unavailable(self._tools.engine.fault)
-        if going_on := [one.run for one in seen if one.state not in ENDED]:
-            raise Conflict(f"The run {going_on[0]} of bot {bot.id!r} still goes on.")
+        for one in seen:
+            if one.state not in ENDED and not await is_over(self._tools, one):
+                raise Conflict(f"The run {one.run} of bot {bot.id!r} still goes on.")

@@ -40,7 +40,7 @@ async def _settle(tools: RunTools, course: Course) -> str:
     if other.state in ENDED:
         await tools.ends.collect_of_others(other)
         return ""
-    if await _is_over(tools, other):
+    if await is_over(tools, other):
         course.waits_for = f"the container of the run {other.run} could not be removed in time"
         await course.pause(POLL_SEC)
         return ""
@@ -51,9 +51,9 @@ async def _settle(tools: RunTools, course: Course) -> str:
     return ""
 
 
-async def _is_over(tools: RunTools, other: Container) -> bool:
-    """Whether its end is recorded already: Docker goes on listing a container as running for a
-    moment after its death, and a retry may come that soon."""
+async def is_over(tools: RunTools, other: Container) -> bool:
+    """Whether its run's end is recorded already: Docker goes on listing a container as running for
+    a moment after its death, and a retry or a person may come that soon."""
     run = await tools.repository.get_run(other.run)
     return run is not None and run.outcome is not None
 

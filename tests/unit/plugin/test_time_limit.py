@@ -10,9 +10,10 @@ from the0.plugin.time_limit import TookTooLong, time_limit
 
 
 def test_what_is_quick_is_let_be() -> None:
+    before = signal.getitimer(signal.ITIMER_REAL)[0]
     with time_limit(60):
         pass
-    assert signal.getitimer(signal.ITIMER_REAL)[0] < 1000
+    assert before - 60 < signal.getitimer(signal.ITIMER_REAL)[0] <= before
 
 
 def test_what_sleeps_is_cut_off() -> None:
