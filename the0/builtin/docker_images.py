@@ -24,6 +24,7 @@ from the0.errors import Conflict, InvalidInput, NotFound
 from the0.plugin.interfaces import ImageSpec, Progress
 
 _NONE = "<none>:<none>"
+_OURS = "the0/"
 _YOUNG_SEC = 86400
 
 
@@ -114,13 +115,15 @@ def labels_of(image: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def surplus(images: Sequence[Mapping[str, Any]], kept: int, before: float) -> list[str]:
-    """What to remove of an image list: of what was made before that Unix time, the tags that are
-    not among the `kept` newest of their repository, and the ids of images without a tag."""
+    """What to remove of an image list: of what was made before that Unix time, the tags of ours
+    that are not among the `kept` newest of their repository, and the ids of images without a
+    tag."""
     tagged = [
         (tag.rpartition(":")[0], -int(image["Created"]), tag)
         for image in images
         for tag in image.get("RepoTags") or ()
-        if tag != _NONE
+        # One with another name was built on ours by somebody, and is theirs.
+        if tag.startswith(_OURS)
     ]
     old = [
         tag

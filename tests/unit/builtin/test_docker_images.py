@@ -146,6 +146,8 @@ def test_the_newest_of_each_repository_stay() -> None:
         image(3, "the0/a:3"),
         image(2, "the0/a:2", "host:5000/the0/a:2"),
         image(4, "the0/b:1"),
+        image(1, "mine/on-top:1"),
+        image(2, "mine/on-top:2"),
         image(5),
         image(6, "<none>:<none>"),
     ]
