@@ -104,7 +104,7 @@ class FieldReader:
     def path(self, parent: Mapping[str, JSON] | None, path: str) -> str:
         value = self.text(parent, path)
         if value and not _is_plain_path(value):
-            self.faults.append(f"{path} is {value!r}; it must be a plain relative path")
+            self.faults.append(_wrong(path, value, "a plain relative path"))
         return value
 
     def number(

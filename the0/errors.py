@@ -12,6 +12,7 @@
     ├── Forbidden                5, 401   no token, or not this one's business
     ├── PluginError              6, 500   a plugin is missing, broken, or blocked
     ├── Unavailable              7, 503   a dependency does not answer: unknown, ask again
+    │   ├── ServerFault          7, 503   it answered that it failed: what it did is unknown
     │   └── DeadlineExceeded     8, 504   the caller's time is over
     └── TooManyRequests          9, 429   ask again after `retry_after` seconds
 
@@ -117,6 +118,11 @@ class Unavailable(The0Error):
     http_status = 503
     code = "unavailable"
     retryable = True
+
+
+class ServerFault(Unavailable):
+    """A dependency answered that it failed. What it did is as unknown as after no answer, but the
+    same question will likely be answered in the same way."""
 
 
 class DeadlineExceeded(Unavailable):

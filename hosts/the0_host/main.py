@@ -119,6 +119,8 @@ async def _lead(settings: Settings, stop: asyncio.Event) -> bool:
     await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
     for task in (acquiring, stopping):
         task.cancel()
+    if acquiring.done():
+        await acquiring  # a lock that cannot be had is an error, not the end of the wait
     if lock.held:
         log.info("this host acts for %r now", settings.general.instance)
     return lock.held

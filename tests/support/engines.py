@@ -85,6 +85,8 @@ class MemoryExecutor(Executor):
                 state=ContainerState.CREATED,
                 launch=spec.launch,
                 run=spec.labels.get("the0.run", ""),
+                spec_hash=spec.labels["the0.spec"],
+                platform_hash=spec.labels["the0.platform"],
                 created_at=datetime.now(UTC),
             )
             self._containers[ref] = made

@@ -14,7 +14,7 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
-from the0.errors import Conflict, InvalidInput, NotFound, The0Error, Unavailable
+from the0.errors import Conflict, InvalidInput, NotFound, ServerFault, The0Error, Unavailable
 
 NO_CONTAINER = "no such container"
 NO_IMAGE = "no such image"
@@ -49,13 +49,24 @@ def _from_answer(error: APIError, doing: str, missing: str) -> The0Error:
             return InvalidInput(message)
         case 403 | 409:  # 403 is Docker's answer for a network in use
             return Conflict(message)
-    return Unavailable(message)
+    return ServerFault(message)
 
 
 def _from_silence(error: Exception, doing: str) -> Unavailable:
     if isinstance(error, requests.Timeout) or isinstance(error.__cause__, requests.Timeout):
         return Unavailable(f"Docker did not answer in time when it was to {doing}.")
     return Unavailable(
-        f"Docker does not answer, so it could not {doing}: {str(error)[:300]}. "
+        f"Docker does not answer, so it could not {doing}: {_reason(error)}. "
         "Is the engine running (`docker info`), and may this user use it?"
     )
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's own word where there is one: the libraries in between wrap it in
+    words of theirs that name objects of Python."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__cause__ or link.__context__
+    return str(error)[:300]

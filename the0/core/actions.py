@@ -30,7 +30,14 @@ from the0.core.tracked import (
     after_start,
     ended_by_policy,
 )
-from the0.errors import Conflict, InvalidInput, The0Error, Unavailable
+from the0.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    ServerFault,
+    The0Error,
+    Unavailable,
+)
 from the0.launches import LaunchStatus, LaunchStore
 from the0.models import Bot, BotType, Container, ExitRecord
 from the0.pool import BlockingPool
@@ -65,6 +72,7 @@ class Actions:
         self._tools = tools
         self._starts = asyncio.Semaphore(starts_at_once)
         self._asked_by: dict[str, str] = {}
+        self._faulted: set[str] = set()
         self._stopping = Stopping(tools.engine, tools.files, tools.launches, tools.launcher)
         self._steps: dict[Do, Callable[[str, Action], Awaitable[None]]] = {
             Do.START: self._start,
@@ -93,26 +101,49 @@ class Actions:
                 await self._start_with(bot, ready)
 
     async def _start_with(self, bot: Bot, ready: Ready) -> None:
-        tools = self._tools
         begun = time.monotonic()
-        keep = tools.store.get(bot.id).state_keep
-        try:
+
+        async def start() -> Container:
+            keep = self._tools.store.get(bot.id).state_keep
             plan = ready.runtime.processes(bot.entrypoints)
-            prepared = tools.launcher.prepare(bot, plan, ready.image, keep)
+            prepared = self._tools.launcher.prepare(bot, plan, ready.image, keep)
             container = await self._create(prepared)
-            await self._begin(bot, container, prepared.launch.launch)
+            await self._begin(bot, container)
+            return container
+
+        container = await self._attempt(bot, start)
+        if container is None:
+            return
+        self._tools.metrics.start_seconds.observe(time.monotonic() - begun)
+        log.info(
+            "bot %r started: version %s, launch %s", bot.id, bot.version, container.launch[:12]
+        )
+
+    async def _attempt(self, bot: Bot, work: Callable[[], Awaitable[T]]) -> T | None:
+        """What `work` returns; None when it failed for a reason that lies with this bot."""
+        try:
+            done = await work()
+        except ServerFault as error:
+            # The first one may be a trouble of the engine's own that passes.
+            if bot.id not in self._faulted:
+                self._faulted.add(bot.id)
+                raise
+            self._note_failure(bot, error)
+            return None
         except (Conflict, Unavailable):
             raise
         except The0Error as error:
             self._note_failure(bot, error)
-            return
-        if keep:
-            await tools.retirement.choice_used(bot.id)
-        tools.metrics.starts.inc()
-        tools.metrics.start_seconds.observe(time.monotonic() - begun)
-        log.info(
-            "bot %r started: version %s, launch %s", bot.id, bot.version, container.launch[:12]
-        )
+            return None
+        self._faulted.discard(bot.id)
+        self._tools.metrics.starts.inc()
+        return done
+
+    def give_up(self, bot_id: str, action: Action, error: Conflict) -> None:
+        """The step met the same conflict again and again: for a start that is a failure."""
+        bot = self._tools.wanted(bot_id)
+        if action.do in (Do.START, Do.RESUME) and isinstance(bot, Bot):
+            self._note_failure(bot, error)
 
     async def _create(self, prepared: Prepared) -> Container:
         tools, launch = self._tools, prepared.launch
@@ -127,12 +158,15 @@ class Actions:
         await tools.files.call(tools.launches.supersede, launch.bot_id, launch.launch)
         return container
 
-    async def _begin(self, bot: Bot, container: Container, launch: str) -> None:
+    async def _begin(self, bot: Bot, container: Container) -> None:
         tools = self._tools
         before = tools.store.get(bot.id)
-        tools.store.put(bot.id, after_start(before, bot, launch))
+        tools.store.put(bot.id, after_start(before, bot, container.launch))
         try:
             await tools.engine.call(tools.engine.executor.start, container.ref)
+        except ServerFault:
+            tools.store.put(bot.id, before)
+            raise
         except (Conflict, Unavailable):
             raise
         except The0Error as error:
@@ -150,10 +184,16 @@ class Actions:
 
     async def _resume(self, bot_id: str, action: Action) -> None:
         bot, container = self._tools.wanted(bot_id), _container(action)
-        if isinstance(bot, Bot):
-            async with self._starts:
-                await self._begin(bot, container, container.launch)
-            log.info("bot %r: a start that was broken off is gone on with", bot_id)
+        if not isinstance(bot, Bot):
+            return
+
+        async def resume() -> bool:
+            await self._begin(bot, container)
+            return True
+
+        async with self._starts:
+            if await self._attempt(bot, resume):
+                log.info("bot %r: a start that was broken off is gone on with", bot_id)
 
     async def _flush(self, bot_id: str, _: Action) -> None:
         tools = self._tools
@@ -161,16 +201,20 @@ class Actions:
         ready = tools.runtimes.any_ready(tracked.runtime)
         if not isinstance(ready, Ready):
             return
-        async with self._starts:
-            prepared = tools.launcher.prepare_flush(
-                bot_id, BotType.REALTIME, ready.image, tracked.state_keep
-            )
-            container = await self._create(prepared)
-            launched = replace(tracked, launch=prepared.launch.launch, state_keep=None)
-            tools.store.put(bot_id, launched)
-            await tools.engine.call(tools.engine.executor.start, container.ref)
-        if tracked.state_keep:
-            await tools.retirement.choice_used(bot_id)
+        prepared = tools.launcher.prepare_flush(
+            bot_id, BotType.REALTIME, ready.image, tracked.state_keep
+        )
+        try:
+            async with self._starts:
+                container = await self._create(prepared)
+                launched = replace(tracked, launch=prepared.launch.launch, state_keep=None)
+                tools.store.put(bot_id, launched)
+                await tools.engine.call(tools.engine.executor.start, container.ref)
+        except (InvalidInput, NotFound, ServerFault) as error:
+            attempt = Attempt(bot_id, FLUSH_SPEC, datetime.now(UTC))
+            tools.store.put(bot_id, after_flush(tracked, attempt, False, tools.backoff))
+            log.warning("what bot %r left cannot be stored yet: %s", bot_id, error.message)
+            return
         log.info("bot %r left unsaved state; it is being stored", bot_id)
 
     # --- ending ---
@@ -263,7 +307,8 @@ class Actions:
             await tools.files.call(tools.launches.remove, container.launch)
 
     async def _forget(self, bot_id: str, _: Action) -> None:
-        if self._tools.wanted(bot_id) is Absence.MISSING:
+        gone = self._tools.wanted(bot_id) is Absence.MISSING
+        if gone or self._tools.store.get(bot_id).purge:
             await self._tools.retirement.forget(bot_id)
 
     async def _status(self, launch: str) -> LaunchStatus | None:

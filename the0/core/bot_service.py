@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from the0.bot_events import BotEvent
@@ -42,6 +43,11 @@ STATUS_POLL_SEC = 1.0
 EVENTS_GAP_SEC = 0.5
 LANES_END_SEC = 10.0
 LAST_WRITES_SEC = 5.0
+BOTS_END_SEC = 1800.0
+"""The most that ending all bots with the host may take: a thousand of them, each with its grace."""
+BOTS_LOOK_SEC = 0.5
+BOTS_UNSEEN = 60
+"""After so many looks in a row without an answer the engine is given up."""
 
 log = logging.getLogger(__name__)
 
@@ -178,13 +184,29 @@ class BotService:
     async def _stop_bots(self) -> None:
         """Every bot is stopped and its exit recorded before the host ends."""
         self._bots.ending = True
-        look = await self._engine.look()
-        if isinstance(look, Unseen):
-            log.error("the bots could not be stopped: the container engine does not answer")
-            return
-        for bot_id in look:
-            self._lanes.wake(bot_id)
-        await self._lanes.idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BOTS_END_SEC):
+                if await self._until_no_bot_is_left():
+                    return
+        log.error("not all bots could be stopped; those that are left run on")
+
+    async def _until_no_bot_is_left(self) -> bool:
+        """A lane gives up for a moment when the engine does not answer, so it is looked again;
+        False when that goes on."""
+        unseen = 0
+        while unseen < BOTS_UNSEEN:
+            look = await self._engine.look()
+            if isinstance(look, Unseen):
+                unseen += 1
+            elif not look:
+                return True
+            else:
+                unseen = 0
+                for bot_id in look:
+                    self._lanes.wake(bot_id)
+                await self._lanes.idle()
+            await asyncio.sleep(BOTS_LOOK_SEC)
+        return False
 
     # --- what happens ---
 

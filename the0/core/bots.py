@@ -25,7 +25,13 @@ from the0.core.plan import (
 from the0.core.presentation import Sight, conditions, running_bot
 from the0.core.runtimes import Ready
 from the0.core.service_state import ServiceState
-from the0.core.tracked import Tracked, after_disabled, after_healthy_while
+from the0.core.tracked import (
+    START_FAILED,
+    Tracked,
+    after_disabled,
+    after_healthy_while,
+    without,
+)
 from the0.errors import Conflict, Unavailable
 from the0.launches import LaunchStatus
 from the0.models import Bot, Container, ContainerState, Phase
@@ -64,6 +70,7 @@ class Bots:
             self.worked.add(bot_id)
 
     async def _steps(self, bot_id: str) -> float | None:
+        conflict: Conflict | None = None
         for _ in range(STEPS):
             wanted = self._tools.wanted(bot_id)
             if isinstance(wanted, Bot) and wanted.runtime not in self._tools.runtimes:
@@ -75,9 +82,13 @@ class Bots:
                 return _until(action, seen)
             try:
                 await self._actions.carry_out(bot_id, action)
+                conflict = None
             except Conflict as error:
+                conflict = error
                 log.info("bot %r: looking again: %s", bot_id, error)
                 await asyncio.sleep(LOOK_AGAIN_SEC)
+        if conflict:
+            self._actions.give_up(bot_id, action, conflict)
         return RETRY_SEC
 
     def _adopt(self, bot_id: str, seen: Seen) -> None:
@@ -89,7 +100,14 @@ class Bots:
         if seen[0].state in (ContainerState.RUNNING, ContainerState.PAUSED) and (
             tracked.launch != launch
         ):
-            store.put(bot_id, replace(tracked, launch=launch, launched=True, unsaved=True))
+            adopted = replace(
+                tracked,
+                launch=launch,
+                launched=True,
+                unsaved=True,
+                conditions=without(tracked.conditions, START_FAILED),
+            )
+            store.put(bot_id, adopted)
             log.info("bot %r runs already; it is adopted", bot_id)
 
     def consider(self, bot_id: str, seen: Seen) -> Action:

@@ -164,6 +164,8 @@ def _with_container(
     if container.state is ContainerState.PAUSED:
         return Action(Do.UNPAUSE, Phase.RUNNING, container)
     asked_by = HOST if around.ending else reason_to_stop(wanted, container)
+    if not asked_by and tracked.purge:
+        asked_by = DELETED  # made anew before the old one had ended: that one has to go first
     if not asked_by and container.spec_hash == FLUSH_SPEC and _older(container, FLUSH_MAX, now):
         asked_by = HOST
     if not asked_by and tracked.state_keep and tracked.has_condition(STATE_CONFLICT):
@@ -224,7 +226,7 @@ def _without_container(
         return Action(Do.NOTHING, Phase.UNKNOWN)
     if tracked.launch is not None:
         return Action(Do.LOST, Phase.STOPPING)
-    if wanted is Absence.MISSING:
+    if wanted is Absence.MISSING or tracked.purge:
         known = tracked != _NOTHING
         gone = Action(Do.FORGET if known else Do.NOTHING, Phase.STOPPING)
         return _flush_or(gone, tracked, now, around)
@@ -249,7 +251,7 @@ def _start(bot: Bot, tracked: Tracked, now: datetime, around: Circumstances) -> 
 
 def _flush_or(rest: Action, tracked: Tracked, now: datetime, around: Circumstances) -> Action:
     """What a bot that is not to run left unsaved is stored first, as soon as it can be."""
-    if not tracked.unsaved:
+    if not tracked.unsaved or tracked.purge:
         return rest
     if due := tracked.waiting_until(FLUSH_SPEC, now):
         return Action(Do.NOTHING, rest.phase, at=due)

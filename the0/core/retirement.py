@@ -75,13 +75,24 @@ class Retirement:
         at.store.put(bot_id, replace(at.store.get(bot_id), purge=True, unsaved=False))
         await at.store.flush(bot_id)
 
-    async def choice(self, bot_id: str) -> str | None:
-        """A person's answer to the bot's StateConflict that waits for its next start."""
-        return await self._at.repository.state_choice(self._at.installation, bot_id)
+    async def take_choice(self, bot_id: str) -> None:
+        """Take in a person's answer to the bot's StateConflict, for its next start. Raises
+        Unavailable.
 
-    async def choice_used(self, bot_id: str) -> None:
-        """A person's answer to a StateConflict was handed to a launch."""
-        await self._at.repository.clear_state_choice(self._at.installation, bot_id)
+        It is taken away from where it was given: left there, it would answer a later conflict,
+        about which nobody was asked.
+        """
+        at = self._at
+        keep = await at.repository.state_choice(at.installation, bot_id)
+        if keep is None:
+            return
+        at.store.put(bot_id, replace(at.store.get(bot_id), state_keep=keep))
+        try:
+            await at.store.flush(bot_id)
+            await at.repository.clear_state_choice(at.installation, bot_id)
+        except The0Error:
+            at.store.put(bot_id, replace(at.store.get(bot_id), state_keep=None))
+            raise
 
     async def sweep_launches(self, in_use: Collection[str], busy: Collection[str]) -> None:
         """Take the rights of launches that have no container (any more). Those of queries and of

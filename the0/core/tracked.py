@@ -108,6 +108,7 @@ def after_start(tracked: Tracked, bot: Bot, launch: str) -> Tracked:
         ended_spec="",
         unsaved=True,
         state_keep=None,
+        purge=False,
         runtime=bot.runtime,
         name=bot.name,
         conditions=without(tracked.conditions, START_FAILED),

@@ -4,7 +4,7 @@ import urllib3
 from docker.errors import APIError, DockerException
 
 from the0.builtin.docker_errors import NO_IMAGE, translated
-from the0.errors import Conflict, InvalidInput, NotFound, Unavailable
+from the0.errors import Conflict, InvalidInput, NotFound, ServerFault, Unavailable
 
 
 def answer(status: int, said: str) -> APIError:
@@ -17,13 +17,13 @@ def answer(status: int, said: str) -> APIError:
     ("status", "said", "kind"),
     [
         (404, "No such container: x", NotFound),
-        (404, "network x not found", Unavailable),
-        (404, "page not found", Unavailable),
+        (404, "network x not found", ServerFault),
+        (404, "page not found", ServerFault),
         (400, "invalid mount", InvalidInput),
         (409, "name in use", Conflict),
         (403, "has active endpoints", Conflict),
-        (500, "No such container: x", Unavailable),
-        (502, "", Unavailable),
+        (500, "No such container: x", ServerFault),
+        (502, "", ServerFault),
     ],
 )
 def test_answers_mean_what_is_certain(status: int, said: str, kind: type[Exception]) -> None:
