@@ -84,7 +84,8 @@ def test_a_bot_deleted_in_conflict_keeps_its_volume_until_somebody_has_chosen(
     eventually(lambda: "StateConflict" in str(site.shown("b").get("conditions")), "a conflict")
 
     site.delete("b")
-    eventually(lambda: (site.shown("b").get("last_exit") or {}).get("asked_by"), "b is stopped")
+    site.wake("b")
+    eventually(lambda: site.shown("b")["last_exit"]["asked_by"] == "deleted", "b is stopped")
     with site.executor() as executor:
         stays(lambda: "b" in executor.bot_volumes(), 4, "what is not stored stays")
         choose(site, "b", "local")
@@ -228,9 +229,9 @@ def test_an_emptied_database_must_be_seen_twice(site: Installation) -> None:
     site.bots.delete_many({})
     site.wake(None)
     eventually(lambda: "DesiredShrunk" in host_conditions(site), "the doubt is told again")
-    assert site.running() == {"b": ref}
     site.wake(None)
-    eventually(lambda: not site.containers(), "the second read is believed")
+    stays(lambda: site.running() == {"b": ref}, 3, "reads right after each other are as one")
+    eventually(lambda: not site.containers(), "a read some seconds later is believed")
 
 
 def test_a_purge_takes_the_stored_state_and_logs_along(site: Installation) -> None:
