@@ -3,7 +3,8 @@
 Methods are plain and may block: the host runs each plugin's calls in a bounded thread pool of its
 own, with a time-out, so they must be safe to call from several threads. They raise errors of
 :mod:`the0.errors` and nothing else: :class:`~the0.errors.NotFound` only for the certain answer,
-:class:`~the0.errors.Unavailable` whenever the truth is unknown.
+:class:`~the0.errors.Unavailable` whenever the truth is unknown, and of that
+:class:`~the0.errors.ServerFault` where an answer came, and said that it failed.
 """
 
 from __future__ import annotations
