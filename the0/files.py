@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 from collections.abc import Iterable
@@ -29,6 +30,13 @@ def write_atomic(
         raise
     if durable:
         sync_directory(path.parent)
+
+
+def write_all(file: io.RawIOBase, data: bytes) -> None:
+    """Write all of `data` to an unbuffered file. Raises OSError; a part may then be written."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
 
 
 def sync_directory(directory: Path) -> None:

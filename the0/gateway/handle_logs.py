@@ -45,8 +45,8 @@ class LogHandlers:
 
     def _append(self, bot_id: str, body: bytes) -> tuple[int, Sequence[LogRecord]]:
         batch: LogBatch = parse_batch(parse_json(body))
-        bot = self._services.spool.bot(bot_id)
         try:
+            bot = self._services.spool.bot(bot_id)
             fresh = bot.append(batch, datetime.now(UTC))
         except OSError as error:
             log.warning("the log of %s cannot be kept: %s", bot_id, error.strerror)

@@ -6,11 +6,15 @@ says whether the lines of the last entry followed it; half-written ones are cut 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
+
+from the0.files import write_all
 
 MAX_EPOCHS = 32
 MAX_DAYS = 32
@@ -44,6 +48,7 @@ class Journal:
         self._days: OrderedDict[str, _Numbered] = OrderedDict()
         self._count = 0
         self._size = 0
+        self._announced = 0
 
     def acked(self, epoch: str) -> int:
         """The last accepted sequence number of the epoch, -1 when there is none."""
@@ -56,34 +61,48 @@ class Journal:
         return (0, 0) if found is None else (found[1].dropped_lines, found[1].dropped_bytes)
 
     def write(self, entry: Entry) -> None:
-        """Announce lines that are about to be written. Raises OSError; then nothing changed."""
-        with self._path.open("ab") as file:
-            file.write(_line(entry))
-            self._size = file.tell()
+        """Announce lines that are about to be written. Raises OSError; then nothing is announced.
+
+        It takes the place of an announcement that came to nothing, or of a part of one: a full
+        disk leaves such, and need not have room for anything that takes them back.
+        """
+        with self._path.open("ab", buffering=0) as file:
+            if file.tell() > self._size:
+                file.truncate(self._size)
+            write_all(file, _line(entry))
+            self._announced = file.tell()
 
     def accept(self, entry: Entry) -> None:
         """The announced lines are written."""
         self._remember(entry)
+        self._size = self._announced
         if self._size > COMPACT_BYTES:
-            self.compact()
-
-    def compact(self) -> None:
-        """Rewrite the file with what still matters, announcements that came to nothing left out."""
-        kept = dict((*self._days.values(), *self._epochs.values()))
-        scratch = self._path.with_suffix(".new")
-        scratch.write_bytes(b"".join(_line(kept[number]) for number in sorted(kept)))
-        scratch.replace(self._path)
-        self._size = self._path.stat().st_size
+            self._compact()
 
     def load(self, days: Path) -> None:
-        """Read the file and repair the folder `days`, where the lines are, after a crash."""
-        entries = list(_entries(self._path))
-        if entries and not _was_written(entries[-1], days):
-            entries.pop()
-        for entry in entries:
+        """Read the file, and repair it and the folder `days`, where the lines are, after a crash.
+        Nothing is written, so this takes no room. Raises OSError."""
+        text = self._path.read_bytes() if self._path.exists() else b""
+        found = list(_entries(text))
+        size = text.rfind(b"\n") + 1
+        if found and not _was_written(found[-1][1], days):
+            size, _ = found.pop()
+        if size < len(text):
+            os.truncate(self._path, size)
+        for _, entry in found:
             self._remember(entry)
-        if self._path.exists():
-            self.compact()
+        self._size = size
+
+    def _compact(self) -> None:
+        """Rewrite the file with what still matters; without room for that, an entry later."""
+        kept = dict((*self._days.values(), *self._epochs.values()))
+        scratch = self._path.with_suffix(".new")
+        try:
+            size = scratch.write_bytes(b"".join(_line(kept[one]) for one in sorted(kept)))
+            scratch.replace(self._path)
+            self._size = size
+        except OSError:
+            scratch.unlink(missing_ok=True)
 
     def _remember(self, entry: Entry) -> None:
         self._count += 1
@@ -101,14 +120,14 @@ def _line(entry: Entry) -> bytes:
     return json.dumps(astuple(entry), separators=(",", ":")).encode() + b"\n"
 
 
-def _entries(path: Path) -> Iterable[Entry]:
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines():
-        try:
-            yield Entry(*json.loads(line))
-        except (ValueError, TypeError):
-            continue  # torn by a kill: its lines were not begun yet
+def _entries(text: bytes) -> Iterable[tuple[int, Entry]]:
+    """The entries of the whole lines, each with where it begins."""
+    start = 0
+    for line in text.split(b"\n")[:-1]:
+        # Earlier versions glued an entry to a torn one before it.
+        with contextlib.suppress(ValueError, TypeError):
+            yield start, Entry(*json.loads(line))
+        start += len(line) + 1
 
 
 def _was_written(entry: Entry, days: Path) -> bool:

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from the0.files import write_atomic
+from the0.files import write_all, write_atomic
 from the0.storage import keys
 from the0.storage.log_day import DayParts, DaySize, Line, dropped_notice, fitting
 from the0.storage.log_journal import Entry, Journal
@@ -127,12 +127,9 @@ class BotLog:
 
     def _write(self, file: io.FileIO, data: bytes, offset: int) -> None:
         try:
-            left = memoryview(data)
-            while left:
-                left = left[file.write(left) or 0 :]
+            write_all(file, data)
         except OSError:
             file.truncate(offset)
-            self._journal.compact()
             raise
 
     def _room(self, day: str, before: DaySize) -> int:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from the0.storage import log_journal
+from the0.storage import log_journal, log_spool
 from the0.storage.log_day import DaySize
 from the0.storage.log_lines import LogBatch, LogRecord
 from the0.storage.log_spool import BotLog, LogSpool
@@ -159,6 +159,57 @@ def test_a_full_disk_loses_nothing(bot: BotLog, monkeypatch: pytest.MonkeyPatch)
     assert lines(BotLog(bot.directory, "bot", LARGE)) == ["a-0"]
     assert [one.sequence for one in bot.append(batch([1, 2]), NOW)] == [1, 2]
     assert lines(bot) == ["a-0", "a-1", "a-2"]
+
+
+def full_disk(_file: Any, data: bytes) -> None:
+    """Stands for write_all on a disk that takes some bytes more."""
+    _file.write(data[:10])
+    raise OSError(28, "No space left on device")
+
+
+def test_a_torn_announcement_does_not_hide_the_next(
+    bot: BotLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot.append(batch([0]), NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(log_journal, "write_all", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            bot.append(batch([1]), NOW)
+    bot.append(batch([1]), NOW)
+    again = BotLog(bot.directory, "bot", LARGE)
+    assert again.acked(EPOCHS[0]) == 1
+    assert again.append(batch([1]), NOW) == []
+    assert lines(again) == ["a-0", "a-1"]
+
+
+def test_lines_that_were_announced_in_vain_are_not_taken_for_written(
+    bot: BotLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(log_spool, "write_all", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            bot.append(batch([0, 1]), NOW)
+    bot.append(batch([0], EPOCHS[1]), NOW)
+    again = BotLog(bot.directory, "bot", LARGE)
+    again.append(batch([0, 1]), NOW)
+    assert lines(again) == ["b-0", "a-0", "a-1"]
+
+
+@pytest.mark.parametrize("left", [b"", b'["aaaa', b'["aaaa\n'])
+def test_a_spool_is_opened_without_room_for_anything(
+    bot: BotLog, monkeypatch: pytest.MonkeyPatch, left: bytes
+) -> None:
+    def no_room(_self: Path, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log_journal, "COMPACT_BYTES", 0)
+    monkeypatch.setattr(Path, "write_bytes", no_room)
+    bot.append(batch([0]), NOW)
+    with (bot.directory / "journal").open("ab") as journal:
+        journal.write(left)
+    again = BotLog(bot.directory, "bot", LARGE)
+    assert len(again.append(batch([0, 1]), NOW)) == 1
+    assert lines(BotLog(bot.directory, "bot", LARGE)) == ["a-0", "a-1"]
 
 
 def test_a_day_has_a_bound_and_says_what_was_dropped(tmp_path: Path) -> None:
