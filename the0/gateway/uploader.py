@@ -1,18 +1,20 @@
 """Brings the days of the log spool into object storage, where nothing can be appended.
 
 A day is stored at the end of a run and otherwise every max(`logs.upload_interval_sec`,
-size / 50 KiB/s), so a growing object never costs more than 50 KiB/s a bot.
+size / 50 KiB/s). The end of a run, too, waits until the put before it is paid for at that rate, so
+a growing object never costs more than 50 KiB/s a bot (see :mod:`the0.gateway.pace`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from the0.errors import The0Error
+from the0.gateway.pace import Pace
 from the0.pool import BlockingPool
 from the0.settings import LogSettings
 from the0.storage.log_spool import BotLog, LogSpool
@@ -20,18 +22,19 @@ from the0.storage.logs import LogStore
 
 log = logging.getLogger("the0.gateway.logs")
 
-BYTES_PER_SEC = 50 * 1024
 AT_ONCE = 4
 _RETRY_SEC = (5.0, 10.0, 20.0, 40.0, 60.0)
-_EXPIRE_SEC = 3600.0
+_LOOK_SEC = 3600.0
 _LAST_CHANCE = 4
 
 
 @dataclass
 class _Due:
-    """When a bot's log is stored next, in the loop's time; `failures` in a row so far."""
+    """That a bot's log is to be stored, from `asked` on in the loop's time, perhaps once it
+    `gathers` lines for an interval; `failures` in a row so far."""
 
-    at: float
+    asked: float
+    gathers: bool = True
     failures: int = 0
 
 
@@ -54,7 +57,7 @@ class LogUploader:
         self._disk = disk
         self._settings = settings
         self._due: dict[str, _Due] = {}
-        self._pause: dict[str, float] = {}
+        self._pace = Pace(settings.upload_interval_sec)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -62,28 +65,24 @@ class LogUploader:
     def note(self, bot_id: str) -> None:
         """There are new lines of the bot."""
         if bot_id not in self._due:
-            now = asyncio.get_running_loop().time()
-            not_before = self._pause.get(bot_id, now + self._settings.upload_interval_sec)
-            self._due[bot_id] = _Due(max(now, not_before))
+            self._due[bot_id] = _Due(asyncio.get_running_loop().time())
             self._wake.set()
 
     def finish(self, bot_id: str) -> None:
-        """A run of the bot has ended: store its log now."""
-        self._due[bot_id] = _Due(asyncio.get_running_loop().time())
+        """A run of the bot has ended: store its log as soon as that is paid for."""
+        self.note(bot_id)
+        self._due[bot_id].gathers = False
         self._wake.set()
 
     async def run(self) -> None:
         """Store what is due until cancelled, beginning with what an earlier process left."""
         loop = asyncio.get_running_loop()
-        expire_at = loop.time()
-        for bot_id in await self._disk.call(self._left_over):
-            self.finish(bot_id)
+        look_at = loop.time()
         while True:
-            if loop.time() >= expire_at:
-                expire_at = loop.time() + _EXPIRE_SEC
-                await self._expire()
+            if loop.time() >= look_at:
+                look_at = loop.time() + await self._look_through()
             self._start_due(loop.time())
-            await self._sleep(expire_at)
+            await self._sleep(look_at)
 
     async def close(self, grace_sec: float) -> None:
         """Store what is not stored yet, as far as that goes in `grace_sec`."""
@@ -91,8 +90,6 @@ class LogUploader:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_sec
         while (self._due or self._running) and loop.time() < deadline:
-            for due in self._due.values():
-                due.at = loop.time()
             self._start_due(loop.time())
             await asyncio.wait(self._running.values(), timeout=deadline - loop.time())
         for task in self._running.values():
@@ -100,14 +97,20 @@ class LogUploader:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _start_due(self, now: float) -> None:
-        for bot_id, due in sorted(self._due.items(), key=lambda one: one[1].at):
-            if due.at > now or len(self._running) >= AT_ONCE:
+        for at, bot_id in sorted(self._waiting()):
+            if at > now or len(self._running) >= AT_ONCE:
                 return
+            due = self._due.pop(bot_id)
+            task = asyncio.create_task(self._store_bot(bot_id, due), name=f"logs of {bot_id}")
+            self._running[bot_id] = task
+            task.add_done_callback(self._ended(bot_id))
+
+    def _waiting(self) -> Iterator[tuple[float, str]]:
+        """When the log of each bot is stored that is not being stored."""
+        for bot_id, due in self._due.items():
             if bot_id not in self._running:
-                del self._due[bot_id]
-                task = asyncio.create_task(self._store_bot(bot_id, due), name=f"logs of {bot_id}")
-                self._running[bot_id] = task
-                task.add_done_callback(self._ended(bot_id))
+                at = self._pace.due(bot_id, due.asked, gathers=due.gathers)
+                yield 0.0 if self._closing else at, bot_id
 
     def _ended(self, bot_id: str) -> Callable[[asyncio.Task[None]], None]:
         def ended(_: asyncio.Task[None]) -> None:
@@ -118,9 +121,8 @@ class LogUploader:
 
     async def _sleep(self, until: float) -> None:
         loop = asyncio.get_running_loop()
-        waiting = [due.at for bot_id, due in self._due.items() if bot_id not in self._running]
-        full = len(self._running) >= AT_ONCE
-        until = until if full else min([until, *waiting])
+        if len(self._running) < AT_ONCE:
+            until = min([until, *(at for at, _ in self._waiting())])
         try:
             async with asyncio.timeout(max(0.0, until - loop.time())):
                 await self._wake.wait()
@@ -137,16 +139,14 @@ class LogUploader:
             log.warning("the log of %s is not stored yet: %s", bot_id, error)
             if not self._closing:
                 delay = _RETRY_SEC[min(due.failures, len(_RETRY_SEC) - 1)]
-                self._due[bot_id] = _Due(loop.time() + delay, due.failures + 1)
+                self._due[bot_id] = _Due(loop.time() + delay, False, due.failures + 1)
             return
-        pause = max(self._settings.upload_interval_sec, size / BYTES_PER_SEC)
-        self._pause[bot_id] = loop.time() + pause
+        self._pace.stored(bot_id, size, loop.time())
 
     def _store_days(self, bot_id: str) -> int:
         """Store all days of the bot that are not stored whole; the bytes that were sent."""
         bot = self._spool.bot(bot_id)
-        days = [day for day in bot.days() if not bot.is_stored(day)]
-        return sum(self._store_day(bot, day) for day in days)
+        return sum(self._store_day(bot, day) for day in bot.unstored_days())
 
     def _store_day(self, bot: BotLog, day: str) -> int:
         if bot.needs_base(day):
@@ -158,16 +158,31 @@ class LogUploader:
         bot.mark_stored(day, size)
         return length
 
-    def _left_over(self) -> list[str]:
-        return [
-            bot.bot_id
-            for bot in self._spool.bots()
-            if any(not bot.is_stored(day) for day in bot.days())
-        ]
+    async def _look_through(self) -> float:
+        """Ask for what the store does not have and remove what is old; seconds until the next
+        time."""
+        now = asyncio.get_running_loop().time()
+        self._pace.forget(now)
+        try:
+            # Without a time-out: so many folders take what they take.
+            left = await asyncio.wrap_future(self._disk.submit(self._tidy))
+        except (The0Error, OSError) as error:
+            log.warning("the spool of logs cannot be looked through: %s", error)
+            return _RETRY_SEC[-1]
+        for bot_id in left:
+            self._due.setdefault(bot_id, _Due(now, False))
+        return _LOOK_SEC
 
-    async def _expire(self) -> None:
+    def _tidy(self) -> list[str]:
+        """Remove old logs; the bots with some that the store does not have."""
+        return [bot_id for bot_id in self._spool.ids() if self._tidy_bot(bot_id)]
+
+    def _tidy_bot(self, bot_id: str) -> bool:
         now, keep = datetime.now(UTC), timedelta(days=self._settings.spool_days)
         try:
-            await self._disk.call(self._spool.expire, now - keep, now - _LAST_CHANCE * keep)
-        except (The0Error, OSError) as error:
-            log.warning("old logs could not be removed from the spool: %s", error)
+            bot = self._spool.bot(bot_id)
+            bot.expire(now - keep, now - _LAST_CHANCE * keep)
+            return bool(bot.unstored_days())
+        except OSError as error:
+            log.warning("the spooled log of %s cannot be looked at: %s", bot_id, error)
+            return True

@@ -18,16 +18,21 @@ import io
 import json
 import shutil
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from the0.files import write_all, write_atomic
 from the0.storage import keys
 from the0.storage.log_day import DayParts, DaySize, Line, dropped_notice, fitting
 from the0.storage.log_journal import Entry, Journal
 from the0.storage.log_lines import LogBatch, LogRecord, by_day
+
+_CACHED = 4096
 
 
 class BotLog:
@@ -69,6 +74,10 @@ class BotLog:
         """Whether the store has all that is here of the day."""
         return self._stored(day) == self.size_of(day)
 
+    def unstored_days(self) -> Sequence[str]:
+        """Days that the store has not all of."""
+        return [day for day in self.days() if not self.is_stored(day)]
+
     def mark_stored(self, day: str, size: DaySize) -> None:
         write_atomic(self._path(day, "stored"), json.dumps(asdict(size)).encode())
 
@@ -92,13 +101,20 @@ class BotLog:
         parts.append((io.BytesIO(notice), len(notice)))
         return io.BufferedReader(DayParts(parts)), sum(length for _, length in parts)
 
-    def remove_day(self, day: str) -> None:
+    def expire(self, older_than: datetime, at_last: datetime) -> None:
+        """Remove days before `older_than` that the store has, and any before `at_last`; also the
+        folder of a bot that is not heard of any more."""
+        for day in self.days():
+            if day < f"{at_last:%Y%m%d}" or (day < f"{older_than:%Y%m%d}" and self.is_stored(day)):
+                self._remove_day(day)
+        self._remove_if_unused(at_last)
+
+    def _remove_day(self, day: str) -> None:
         with self._lock:
             for kind in ("log", "base", "stored"):
                 self._path(day, kind).unlink(missing_ok=True)
 
-    def remove_if_unused(self, since: datetime) -> None:
-        """Remove the folder when it has no days and nothing came since then."""
+    def _remove_if_unused(self, since: datetime) -> None:
         with self._lock:
             journal = self.directory / "journal"
             used = journal.stat().st_mtime if journal.exists() else 0.0
@@ -158,36 +174,28 @@ class LogSpool:
     def __init__(self, directory: Path, day_max_bytes: int) -> None:
         self.directory = directory
         self._max = day_max_bytes
-        self._bots: dict[str, BotLog] = {}
+        # Of one folder there must not be two at a time, so one in use is found however old it is.
+        self._bots: WeakValueDictionary[str, BotLog] = WeakValueDictionary()
+        self._recent: OrderedDict[str, BotLog] = OrderedDict()
         self._lock = threading.Lock()
 
     def bot(self, bot_id: str) -> BotLog:
+        """The bot's log, begun where there is none. Raises OSError."""
         with self._lock:
             found = self._bots.get(bot_id)
             if found is None or not found.directory.exists():
                 found = BotLog(bot_directory(self.directory, bot_id), bot_id, self._max)
-                self._bots[bot_id] = found
+            self._bots[bot_id] = self._recent[bot_id] = found
+            self._recent.move_to_end(bot_id)
+            if len(self._recent) > _CACHED:
+                self._recent.popitem(last=False)
             return found
 
-    def bots(self) -> Iterator[BotLog]:
+    def ids(self) -> Iterator[str]:
         """Every bot that has a folder, also one of an earlier process."""
         for name in sorted(self.directory.glob("*/bot.json")):
-            try:
-                bot_id = json.loads(name.read_bytes())["bot_id"]
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
-                continue
-            yield self.bot(bot_id)
-
-    def expire(self, older_than: datetime, at_last: datetime) -> None:
-        """Remove days before `older_than` that the store has, and any before `at_last`; also
-        folders of bots that are not heard of any more."""
-        for bot in self.bots():
-            for day in bot.days():
-                if day < f"{at_last:%Y%m%d}" or (
-                    day < f"{older_than:%Y%m%d}" and bot.is_stored(day)
-                ):
-                    bot.remove_day(day)
-            bot.remove_if_unused(at_last)
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                yield json.loads(name.read_bytes())["bot_id"]
 
 
 def bot_directory(spool: Path, bot_id: str) -> Path:

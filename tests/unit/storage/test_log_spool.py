@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -254,26 +255,46 @@ def test_an_object_is_cut_at_the_size_it_was_asked_for(bot: BotLog) -> None:
         assert len(body.read()) == length == size.size
 
 
+def expire(spool: LogSpool, older_than: datetime, at_last: datetime) -> None:
+    for bot_id in spool.ids():
+        spool.bot(bot_id).expire(older_than, at_last)
+
+
 def test_old_days_go_once_they_are_stored(tmp_path: Path) -> None:
     spool = LogSpool(tmp_path, LARGE)
     stored, unstored = spool.bot("stored/1"), spool.bot("unstored")
     for one in (stored, unstored):
         one.append(batch([0, 1], midnight_at=1), NOW)
     stored.mark_stored("20260131", stored.size_of("20260131"))
-    spool.expire(older_than=NOW, at_last=NOW - timedelta(days=20))
+    expire(spool, older_than=NOW, at_last=NOW - timedelta(days=20))
     assert (stored.days(), unstored.days()) == (["20260201"], ["20260131", "20260201"])
+    assert stored.unstored_days() == ["20260201"]
     later = NOW + timedelta(days=2)
-    LogSpool(tmp_path, LARGE).expire(older_than=later, at_last=later)
-    assert [one.bot_id for one in LogSpool(tmp_path, LARGE).bots()] == ["stored/1", "unstored"]
+    expire(LogSpool(tmp_path, LARGE), older_than=later, at_last=later)
+    assert list(LogSpool(tmp_path, LARGE).ids()) == ["stored/1", "unstored"]
 
 
 def test_folders_of_bots_that_are_gone_are_removed(tmp_path: Path) -> None:
     spool = LogSpool(tmp_path, LARGE)
     spool.bot("gone").append(batch([0]), NOW)
     future = datetime.now(UTC) + timedelta(days=400)
-    spool.expire(older_than=future, at_last=future)
+    expire(spool, older_than=future, at_last=future)
     assert list(tmp_path.iterdir()) == []
     assert len(spool.bot("gone").append(batch([1]), NOW)) == 1
+
+
+def test_few_bots_are_held_in_memory_and_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_spool, "_CACHED", 2)
+    spool = LogSpool(tmp_path, LARGE)
+    used = spool.bot("0")
+    for number in range(1, 10):
+        spool.bot(str(number)).append(batch([0]), NOW)
+    gc.collect()
+    assert sorted(spool._bots) == ["0", "8", "9"]
+    assert spool.bot("0") is used
+    assert spool.bot("1").acked(EPOCHS[0]) == 0
 
 
 def test_sizes_of_an_unknown_day(bot: BotLog) -> None:
