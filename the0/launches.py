@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import secrets
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,7 @@ log = logging.getLogger("the0.launches")
 _ID = re.compile(r"[0-9a-f]{32}")
 _STATUS = ".status.json"
 _CACHED = 4096
+_TURNS = 64
 
 
 def launch_file(launch: str) -> str:
@@ -169,6 +171,7 @@ class LaunchStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._cache: dict[str, tuple[tuple[int, int], Launch]] = {}
+        self._turns = [threading.Lock() for _ in range(_TURNS)]
 
     def write(self, launch: Launch) -> None:
         """Store it, replacing an older one of the same id: durably, but for queries, which do not
@@ -228,8 +231,16 @@ class LaunchStore:
             return None
 
     def write_status(self, launch: str, status: LaunchStatus) -> None:
-        """Store it as its launch; a launch that was removed meanwhile gets none."""
-        self._write_beside(launch, self._status_path(launch), json.dumps(status.to_json()).encode())
+        """Store it as its launch; a launch that was removed meanwhile gets none. Whatever comes
+        late, after the launch has told its end, is passed over.
+
+        Of one launch one is written at a time, within this process: that of the gateway.
+        """
+        with self._turns[int(launch, 16) % _TURNS]:
+            if status.phase != "ended" and self._has_ended(launch):
+                return
+            data = json.dumps(status.to_json()).encode()
+            self._write_beside(launch, self._status_path(launch), data)
 
     def result(self, launch: str) -> bytes | None:
         """The JSON that its bot wrote as its result, unparsed; None when it wrote none."""
@@ -262,6 +273,10 @@ class LaunchStore:
             if mtimes.get(launch) != mtime and (status := self.status(launch)):
                 changed[launch] = (mtime, status)
         return changed
+
+    def _has_ended(self, launch: str) -> bool:
+        found = self.status(launch)
+        return found is not None and found.phase == "ended"
 
     def _write_beside(self, launch: str, path: Path, data: bytes) -> None:
         found = self.read(launch)

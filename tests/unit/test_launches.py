@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from the0 import launches
 from the0.errors import InvalidInput
-from the0.launches import Launch, LaunchStatus, LaunchStore, parse_status
+from the0.files import write_atomic
+from the0.launches import Launch, LaunchExit, LaunchStatus, LaunchStore, parse_status
 
 
 def new(bot_id: str = "bot", **changed: Any) -> tuple[Launch, str]:
@@ -89,6 +93,40 @@ def test_status_and_result_live_and_die_with_the_launch(store: LaunchStore) -> N
     store.write_status(launch.launch, LaunchStatus("ended"))
     store.write_result(launch.launch, b"{}")
     assert list(store.directory.iterdir()) == []
+
+
+def test_a_late_status_does_not_take_the_place_of_the_end(
+    store: LaunchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before the end is still on its way to the disk when the end comes."""
+    launch, _ = new()
+    store.write(launch)
+    slow, go_on = threading.Event(), threading.Event()
+
+    def write(path: Path, data: bytes, **options: bool) -> None:
+        if b"stopping" in data:
+            slow.set()
+            go_on.wait(0.3)
+        write_atomic(path, data, **options)
+
+    monkeypatch.setattr(launches, "write_atomic", write)
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(store.write_status, launch.launch, LaunchStatus("stopping"))
+        assert slow.wait(60)
+        pool.submit(store.write_status, launch.launch, LaunchStatus("ended")).result()
+        go_on.set()
+    found = store.status(launch.launch)
+    assert found is not None
+    assert found.phase == "ended"
+
+
+def test_what_comes_after_the_end_is_passed_over(store: LaunchStore) -> None:
+    launch, _ = new()
+    store.write(launch)
+    end = LaunchStatus("ended", (), LaunchExit(3, None, "exited", 1, state_saved=True))
+    for status in (end, LaunchStatus("syncing")):
+        store.write_status(launch.launch, status)
+    assert store.status(launch.launch) == end
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"phase": "flying"}'])
