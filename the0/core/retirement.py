@@ -16,7 +16,7 @@ from the0.models import BotType
 from the0.plugin.interfaces import Storage
 from the0.pool import BlockingPool
 from the0.repository import Repository
-from the0.storage import keys
+from the0.storage.logs import LogStore
 from the0.storage.state import StateStore
 
 LAUNCH_KEPT = timedelta(minutes=2)
@@ -58,7 +58,7 @@ class Retirement:
         at = self._at
         if at.store.get(bot_id).purge:
             await at.storage.call(at.states.delete, bot_id, datetime.now(UTC))
-            await at.storage.call(_delete_logs, at.plugin, at.logs_bucket, bot_id)
+            await at.storage.call(LogStore(at.plugin, at.logs_bucket).remove, bot_id)
         await at.engine.call(at.engine.executor.remove_bot_volumes, bot_id)
         at.store.remove(bot_id)
         await at.store.flush(bot_id)
@@ -123,8 +123,3 @@ class Retirement:
             await at.storage.call(at.states.empty_trash, datetime.now(UTC) - TRASH_KEPT)
         except The0Error as error:
             log.warning("the trash of purged state could not be emptied: %s", error)
-
-
-def _delete_logs(storage: Storage, bucket: str, bot_id: str) -> None:
-    for one in list(storage.list(bucket, keys.log_prefix(bot_id))):
-        storage.delete(bucket, one.key)

@@ -39,6 +39,11 @@ class LogStore:
         except NotFound:
             return
 
+    def remove(self, bot_id: str) -> None:
+        """All days of the bot, and of no other whose id begins with this one's."""
+        for day in self.days(bot_id):
+            self._storage.delete(self._bucket, keys.log_key(bot_id, day))
+
     def tail(self, bot_id: str, day: str) -> bytes:
         """The last 512 KiB of the day."""
         kept = b""
