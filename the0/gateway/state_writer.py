@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -47,6 +49,24 @@ def decide(
     return "store" if ours or stored.generation == base else "conflict"
 
 
+class Doubts:
+    """Whose put of late may still take effect. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def about(self, bot_id: str, now: float) -> bool:
+        return now - self._since.get(bot_id, -math.inf) < _DOUBT_SEC
+
+    def add(self, bot_id: str, now: float) -> None:
+        with self._lock:
+            self._since.pop(bot_id, None)
+            self._since[bot_id] = now
+            while now - self._since[oldest := next(iter(self._since))] >= _DOUBT_SEC:
+                del self._since[oldest]
+
+
 class StateWriter:
     """The only writer of bots' state.
 
@@ -60,7 +80,7 @@ class StateWriter:
         self._launches = launches
         self._pool = pool
         self._busy: set[str] = set()
-        self._doubtful: dict[str, float] = {}
+        self._doubts = Doubts()
 
     async def write(self, launch: Launch, snapshot: Snapshot, timeout_sec: float) -> None:
         """Store the snapshot, whose body is closed in the end.
@@ -96,13 +116,13 @@ class StateWriter:
             self._put(launch.bot_id, snapshot)
 
     def _put(self, bot_id: str, snapshot: Snapshot) -> None:
-        doubtful = time.monotonic() - self._doubtful.get(bot_id, -_DOUBT_SEC) < _DOUBT_SEC
+        doubtful = self._doubts.about(bot_id, time.monotonic())
         for _ in range(_VERIFY_TRIES):
             snapshot.body.seek(0)
             try:
                 self._store.put(bot_id, cast(BinaryIO, snapshot.body), snapshot.state)
             except Unavailable:
-                self._doubtful[bot_id] = time.monotonic()
+                self._doubts.add(bot_id, time.monotonic())
                 raise
             if not doubtful or self._settled(bot_id, snapshot.state):
                 return

@@ -8,7 +8,7 @@ from the0.errors import TooManyRequests
 from the0.gateway.app import authenticated
 from the0.gateway.bounds import InFlight, RateLimit
 from the0.gateway.errors import Superseded, UnknownLaunch
-from the0.gateway.state_writer import check_may_write, decide
+from the0.gateway.state_writer import Doubts, check_may_write, decide
 from the0.launches import Launch, LaunchStore
 from the0.storage.state import StoredState
 
@@ -66,6 +66,14 @@ def test_the_right_token_opens_and_any_other_does_not(tmp_path: Path) -> None:
 def test_a_removed_launch_may_not_write() -> None:
     with pytest.raises(Superseded):
         check_may_write(None)
+
+
+def test_a_doubtful_put_is_remembered_for_ten_minutes() -> None:
+    doubts = Doubts()
+    for bot_id, now in (("a", 0), ("b", 0), ("a", 500), ("c", 700)):
+        doubts.add(bot_id, now)
+    assert [doubts.about(bot_id, 800) for bot_id in "abcd"] == [True, False, True, False]
+    assert list(doubts._since) == ["a", "c"], "what is settled takes no memory"
 
 
 def test_requests_at_a_time_are_bounded_by_launch() -> None:
