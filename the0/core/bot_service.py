@@ -259,6 +259,7 @@ class BotService:
             store=self._store,
             launches=site.launches,
             files=self._files,
+            spool=settings.state_dir.spool,
             states=StateStore(site.storage, settings.storage.state_bucket),
             storage=self._storage,
             plugin=site.storage,

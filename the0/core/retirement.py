@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from the0.core.engine import Engine
 from the0.core.status_store import StatusStore
@@ -16,6 +17,7 @@ from the0.models import BotType
 from the0.plugin.interfaces import Storage
 from the0.pool import BlockingPool
 from the0.repository import Repository
+from the0.storage.log_spool import remove_spooled
 from the0.storage.logs import LogStore
 from the0.storage.state import StateStore
 
@@ -36,6 +38,7 @@ class Remains:
     store: StatusStore
     launches: LaunchStore
     files: BlockingPool
+    spool: Path
     states: StateStore
     storage: BlockingPool
     plugin: Storage
@@ -58,6 +61,8 @@ class Retirement:
         at = self._at
         if at.store.get(bot_id).purge:
             await at.storage.call(at.states.delete, bot_id, datetime.now(UTC))
+            # What is spooled goes first, or it would be stored again.
+            await at.files.call(remove_spooled, at.spool, bot_id)
             await at.storage.call(LogStore(at.plugin, at.logs_bucket).remove, bot_id)
         await at.engine.call(at.engine.executor.remove_bot_volumes, bot_id)
         at.store.remove(bot_id)

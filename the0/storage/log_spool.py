@@ -9,7 +9,7 @@
     <spool>/<bot>/20260131.stored how much of the day the store has by now
 
 The day's object is base + log + a line about what was dropped. One process writes (the one that
-serves the gateway), any may read.
+serves the gateway), any may read, and remove a bot that is gone.
 """
 
 from __future__ import annotations
@@ -200,6 +200,12 @@ class LogSpool:
 
 def bot_directory(spool: Path, bot_id: str) -> Path:
     return spool / keys.file_name(bot_id)
+
+
+def remove_spooled(spool: Path, bot_id: str) -> None:
+    """Remove all that the spool has of a bot whose containers are gone, in whichever process."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(bot_directory(spool, bot_id))
 
 
 def spooled_days(directory: Path) -> Sequence[str]:

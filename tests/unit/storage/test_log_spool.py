@@ -283,6 +283,17 @@ def test_folders_of_bots_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert len(spool.bot("gone").append(batch([1]), NOW)) == 1
 
 
+def test_a_bot_that_another_process_removed_begins_anew(tmp_path: Path) -> None:
+    spool = LogSpool(tmp_path, LARGE)
+    for bot_id in ("team", "team/a"):
+        spool.bot(bot_id).append(batch([0]), NOW)
+    for bot_id in ("team", "never heard of"):
+        log_spool.remove_spooled(tmp_path, bot_id)
+    assert list(spool.ids()) == ["team/a"]
+    assert spool.bot("team").unstored_days() == []
+    assert len(spool.bot("team").append(batch([0]), NOW)) == 1
+
+
 def test_few_bots_are_held_in_memory_and_none_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
