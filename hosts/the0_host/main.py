@@ -21,6 +21,7 @@ from the0.plugin.interfaces import PluginArgs, Storage
 from the0.plugin.manager import PluginManager
 from the0.repository import Repository
 from the0_host.claiming import Claiming
+from the0_host.gateway import GatewayRole
 from the0_host.logs import configure_logging
 from the0_host.parts import Part, run_parts
 from the0_host.runner import Runner
@@ -71,7 +72,7 @@ async def serve(role: str, settings: Settings, plugins: PluginManager) -> None:
     publisher = LogPublisher(settings.nats)
     storage = _storage(settings, plugins)
     gateway = Gateway(settings, storage, publisher)
-    parts = [Part("gateway", gateway.run)]
+    parts = [Part("gateway", GatewayRole(settings, gateway, tcp=role == "gateway").run)]
     if role in ("runner", "all"):
         runner = Runner(Claiming(settings, plugins, repository, storage))
         parts.insert(0, Part("runner", runner.run, BOTS_END_SEC))

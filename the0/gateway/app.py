@@ -26,12 +26,14 @@ def make_app(services: Services) -> App:
     """All routes of docs/gateway.md over `services`."""
 
     async def authorize(request: Request) -> None:
-        request.ctx.launch = authenticated(services.launches, request.headers.get("authorization"))
+        with services.metrics.refusals():
+            authorization = request.headers.get("authorization")
+            request.ctx.launch = authenticated(services.launches, authorization)
 
     def bounded(handler: Handler) -> Callable[[Request], Answer]:
         async def handle(request: Request) -> HTTPResponse | None:
             launch: Launch = request.ctx.launch
-            with services.in_flight.enter(launch.launch):
+            with services.metrics.refusals(), services.in_flight.enter(launch.launch):
                 return await handler(request, launch)
 
         return handle

@@ -38,6 +38,8 @@ class LogHandlers:
     async def _take(self, bot_id: str, body: bytes) -> int:
         services = self._services
         acked, fresh = await services.disk.call(self._append, bot_id, body)
+        services.metrics.log_posts.inc()
+        services.metrics.log_lines.inc(len(fresh))
         if fresh:
             services.publisher.publish(bot_id, raw_text(fresh))
             services.uploader.note(bot_id)

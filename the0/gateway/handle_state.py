@@ -79,6 +79,8 @@ class StateHandlers:
         await services.owned.finish(
             services.state_writer.write(launch, snapshot, timeout_sec), f"state of {launch.bot_id}"
         )
+        services.metrics.state_uploads.inc()
+        services.metrics.state_bytes.inc(snapshot.state.size)
         return json_response({"generation": snapshot.state.generation})
 
     @contextlib.asynccontextmanager

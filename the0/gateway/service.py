@@ -7,17 +7,20 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from the0.config import Settings
 from the0.errors import The0Error
 from the0.gateway.app import make_app
 from the0.gateway.listener import BoundedListener, raise_file_limit
+from the0.gateway.metrics import GatewayMetrics
 from the0.gateway.services import Publisher, Services, make_services
 from the0.http import start_app, unix_socket
 from the0.plugin.interfaces import Storage
 
 log = logging.getLogger("the0.gateway")
+
+Beside = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 LOCK_POLL_SEC = 0.05
 CLOSE_SEC = 5.0
@@ -36,18 +39,20 @@ class Gateway:
         self._settings = settings
         self._storage = storage
         self._publisher = publisher
+        self.metrics = GatewayMetrics()
         self.serving = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, beside: Beside = contextlib.nullcontext) -> None:
         """Serve until `stop` is set; wait as long as another process does. Raises what an owned
-        task dies of."""
+        task dies of. What `beside` makes is open while this process holds the lock."""
         self._settings.state_dir.make()
         async with self._lock(stop) as held:
             if held:
-                await self._serve(stop)
+                async with beside():
+                    await self._serve(stop)
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        services = make_services(self._settings, self._storage, self._publisher)
+        services = make_services(self._settings, self._storage, self._publisher, self.metrics)
         services.code.clear_scratch()
         services.state_copies.clear_scratch()
         socket = unix_socket(self._settings.state_dir.gateway_socket, _SOCKET_MODE, replace=True)

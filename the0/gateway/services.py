@@ -9,6 +9,7 @@ from typing import Protocol
 
 from the0.config import Settings
 from the0.gateway.bounds import InFlight, RateLimit
+from the0.gateway.metrics import GatewayMetrics
 from the0.gateway.state_writer import StateWriter
 from the0.gateway.uploader import LogUploader
 from the0.launches import LaunchStore
@@ -44,6 +45,7 @@ class Services:
     """Everything that outlives a request, while this process serves."""
 
     settings: Settings
+    metrics: GatewayMetrics
     publisher: Publisher
     plugin: Storage
     storage: BlockingPool
@@ -76,7 +78,9 @@ class Services:
         self.disk.close()
 
 
-def make_services(settings: Settings, plugin: Storage, publisher: Publisher) -> Services:
+def make_services(
+    settings: Settings, plugin: Storage, publisher: Publisher, metrics: GatewayMetrics
+) -> Services:
     """The services of one process; nothing is asked of the store yet."""
     dirs, names = settings.state_dir, settings.storage
     dirs.make()
@@ -88,6 +92,7 @@ def make_services(settings: Settings, plugin: Storage, publisher: Publisher) -> 
     log_store = LogStore(plugin, names.logs_bucket)
     return Services(
         settings=settings,
+        metrics=metrics,
         publisher=publisher,
         plugin=plugin,
         storage=storage,

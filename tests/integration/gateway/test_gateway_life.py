@@ -12,8 +12,10 @@ import stat
 import time
 
 import pytest
+from the0_host.gateway import GatewayRole
 
 from tests.support.gateway import Client, Site, threaded, until
+from the0.api.roles import Roles
 from the0.gateway import Gateway
 from the0.gateway.listener import CONNECTIONS_PER_CONTAINER
 from the0.gateway.service import CLOSE_SEC
@@ -224,6 +226,43 @@ async def test_tokens_never_reach_the_log(site: Site, caplog: pytest.LogCaptureF
         await threaded(dataclasses.replace(bot, launch="0" * 32).ask, "GET", "/v1/launch")
         await threaded(bot.ask, "GET", f"/v1/{bot.token}")
     assert bot.token not in caplog.text
+
+
+async def test_what_containers_send_and_what_is_refused_is_counted(site: Site) -> None:
+    async with site.gateway() as gateway:
+        bot = site.launch("counted")
+        for _ in range(2):
+            await threaded(bot.post_logs, 0, [b"one", b"two"])
+        assert (await threaded(bot.put_state, b"state", "a" * 32)).status == 200
+        await threaded(bot.put_state, b"state", "b" * 32, "c" * 32, **{"X-The0-Sha256": "0" * 64})
+        await threaded(dataclasses.replace(bot, token="0" * 64).ask, "GET", "/v1/launch")
+    counted = gateway.metrics.registry.get_sample_value
+    assert counted("the0_log_posts_total") == 2
+    assert counted("the0_log_lines_total") == 2
+    assert counted("the0_state_uploads_total") == 1
+    assert counted("the0_state_upload_bytes_total") == 5
+    for code in ("checksum", "unknown_launch"):
+        assert counted("the0_gateway_refusals_total", {"code": code}) == 1
+
+
+async def test_the_role_tells_of_itself_only_where_it_serves(site: Site) -> None:
+    roles = Roles(site.settings.state_dir.run)
+    gateways = [Gateway(site.settings, site.storage, site.published) for _ in range(2)]
+    stops = [asyncio.Event() for _ in gateways]
+    tasks = []
+    for gateway, stop in zip(gateways, stops, strict=True):
+        role = GatewayRole(site.settings, gateway, tcp=False)
+        tasks.append(asyncio.create_task(role.run(stop)))
+        await gateways[0].serving.wait()
+    for gateway, stop in zip(gateways, stops, strict=True):
+        async with asyncio.timeout(30):
+            await gateway.serving.wait()
+        await threaded(site.launch().post_logs, 0, [b"x"])
+        assert (await roles.ask("gateway", "/readyz")).ok
+        assert "the0_log_lines_total 1.0" in (await roles.ask("gateway", "/metrics")).text
+        stop.set()
+    await asyncio.gather(*tasks)
+    assert not (await roles.ask("gateway", "/metrics")).ok
 
 
 async def test_a_gateway_that_ends_hands_over_to_the_next(site: Site) -> None:
