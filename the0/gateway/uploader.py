@@ -155,7 +155,10 @@ class LogUploader:
         body, length = bot.open_day(day, size)
         with body:
             self._store.put(bot.bot_id, day, body, length)
-        bot.mark_stored(day, size)
+        try:
+            bot.mark_stored(day, size)
+        except OSError as error:  # then it is stored once more, but not before this is paid for
+            log.warning("the log of %s is stored, but not noted so: %s", bot.bot_id, error)
         return length
 
     async def _look_through(self) -> float:

@@ -22,7 +22,7 @@ from the0.plugin.interfaces import PluginArgs
 from the0.pool import BlockingPool
 from the0.settings import LogSettings
 from the0.storage.log_lines import LogBatch, LogRecord
-from the0.storage.log_spool import LogSpool
+from the0.storage.log_spool import BotLog, LogSpool
 from the0.storage.logs import LogStore
 
 DAY_MAX = 64 << 20
@@ -135,6 +135,21 @@ async def test_an_end_while_a_large_day_is_put_waits_until_that_is_paid_for(
         await asyncio.sleep(0.2)
         assert store.begun == ["bot"]
     assert len(store.lines("bot")) == 10, "the end of the gateway waits for nothing"
+
+
+async def test_a_put_that_cannot_be_noted_is_paid_for_too(
+    spool: LogSpool, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(BotLog, "mark_stored", no_room)
+    monkeypatch.setattr(module, "_RETRY_SEC", (0.05,))
+    append(spool, "bot", 0, b"x" * (8 << 20))
+    async with running(spool, store):
+        await until(lambda: store.lines("bot"))
+        await asyncio.sleep(0.3)
+        assert store.begun == ["bot"]
 
 
 async def test_a_small_day_is_stored_at_each_end(spool: LogSpool, store: Store) -> None:
