@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
 CHUNK = 256 * 1024
-_IDLE_SEC = 30.0
+IDLE_SEC = 30.0
 _MAX_HEAD = 64 * 1024
 _MAX_ERROR = 64 * 1024
 
@@ -106,14 +106,17 @@ class Gateway:
         body: bytes | Body = b"",
         headers: Mapping[str, str] | None = None,
         sink: Callable[[bytes], object] | None = None,
+        *,
+        silent_sec: float = IDLE_SEC,
     ) -> Answer:
-        """One request and its answer."""
+        """One request and its answer, before which the gateway may be silent for `silent_sec`."""
         wire = _Wire(self._deadline)
         try:
             wire.connect(self._path)
             # The gateway may refuse before it has read everything; its answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._send(wire, method, path, body, headers or {})
+            wire.idle_sec = silent_sec
             return _receive(wire, method, sink)
         except (OSError, ValueError) as error:
             reason = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
@@ -160,12 +163,13 @@ class _Wire:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._deadline = deadline
         self._buffer = b""
+        self.idle_sec = IDLE_SEC
 
     def _bound(self) -> None:
-        left = _IDLE_SEC if self._deadline is None else self._deadline - time.monotonic()
+        left = self.idle_sec if self._deadline is None else self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._socket.settimeout(min(_IDLE_SEC, left))
+        self._socket.settimeout(min(self.idle_sec, left))
 
     def connect(self, path: str) -> None:
         self._bound()

@@ -13,12 +13,19 @@ from the0.agent import files
 class Mark(NamedTuple):
     """What a volume remembers of the store: the `generation` and `tree` it last held in common
     with it; `pending`, the generations of uploads whose outcome is unknown; `restoring`, whether a
-    restore began and did not end. `generation` None: nothing was ever stored."""
+    restore began and did not end; `pending_tree`, the tree of every pending upload, None where they
+    differ. `generation` None: nothing was ever stored."""
 
     generation: str | None = None
     tree: str | None = None
     pending: tuple[str, ...] = ()
     restoring: bool = False
+    pending_tree: str | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the store holds `tree`, whichever of the pending uploads may still arrive."""
+        return not self.pending or self.pending_tree == self.tree
 
 
 class Unknown(NamedTuple):
@@ -68,7 +75,8 @@ def decide(
         return Decision(Action.ASK_AGAIN)
     known = mark or Mark(tree=empty_tree)
     if isinstance(stored, Absent):
-        return Decision(Action.USE, Mark(None, empty_tree, known.pending))
+        absent = known._replace(generation=None, tree=empty_tree, restoring=False)
+        return Decision(Action.USE, absent)
     if known.restoring:
         return Decision(Action.RESTORE)
     if stored.generation in known.pending:
@@ -101,6 +109,7 @@ def load(folder: int) -> Mark | None:
             _text(given["tree"]),
             tuple(str(one) for one in given["pending"]),
             bool(given["restoring"]),
+            _text(given.get("pending_tree")),  # which older agents do not write
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -111,15 +120,18 @@ def save(folder: int, mark: Mark) -> None:
     files.replace(folder, _NAME, json.dumps(mark._asdict()).encode(), durable=True)
 
 
-def sending(mark: Mark, generation: str) -> Mark:
-    """The mark while an upload of `generation` is under way."""
-    return mark._replace(pending=(*mark.pending, generation)[-_MOST_PENDING:])
+def sending(mark: Mark, generation: str, tree: str) -> Mark:
+    """The mark while an upload of `generation`, which holds `tree`, is under way."""
+    same = not mark.pending or mark.pending_tree == tree
+    return mark._replace(
+        pending=(*mark.pending, generation)[-_MOST_PENDING:], pending_tree=tree if same else None
+    )
 
 
 def arrived(mark: Mark, stored: Present) -> Mark:
     """The mark once one of its uploads was seen in the store; the others may still arrive."""
     others = tuple(one for one in mark.pending if one != stored.generation)
-    return Mark(stored.generation, stored.tree, others)
+    return Mark(stored.generation, stored.tree, others, pending_tree=mark.pending_tree)
 
 
 def _text(value: object) -> str | None:

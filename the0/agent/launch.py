@@ -13,13 +13,15 @@ class InvalidLaunch(Exception):
 
 
 class Sync(NamedTuple):
-    """How often state is hashed and stored, in seconds, and its limits in bytes."""
+    """How often state is hashed and stored, in seconds, and its limits in bytes. `store_sec` is how
+    long one call of the gateway to its store may take."""
 
     interval_sec: float = 60.0
     min_interval_sec: float = 5.0
     final_sec: float = 20.0
     max_state_bytes: int = 8 << 30
     max_file_bytes: int = 10 << 20
+    store_sec: float = 60.0
 
 
 class Logs(NamedTuple):

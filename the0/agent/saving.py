@@ -13,6 +13,9 @@ from the0.agent.restore import ask_stored
 from the0.agent.snapshot import NotStorable, Snapshot, check, take
 from the0.agent.tree import EMPTY, hash_folder, listing
 
+_SILENT_SEC = 60.0
+_SLOWEST_BYTES_PER_SEC = 1 << 20
+
 
 class Outcome(NamedTuple):
     """Whether the store holds what the volume does; if not, the `reason` and `message` of the
@@ -51,31 +54,36 @@ def _save(state: int, var: int, job: Job) -> Outcome:
     mark = generations.load(var) or Mark(tree=EMPTY)
     check(listing(state), limits)
     if mark.pending:
-        mark = _resolve(mark, job.gateway)
-    if not mark.pending and hash_folder(state) == mark.tree:
+        mark = _resolve(mark, var, job.gateway)
+    if mark.is_certain and hash_folder(state) == mark.tree:
         return Outcome(True)
     with (snapshot := take(state, var, limits)).file:
         generation = os.urandom(16).hex()
-        generations.save(var, generations.sending(mark, generation))
-        _upload(snapshot, mark.generation or "", generation, job.gateway)
+        generations.save(var, generations.sending(mark, generation, snapshot.tree))
+        _upload(snapshot, mark.generation or "", generation, job)
     generations.save(var, Mark(generation, snapshot.tree))
     return Outcome(True)
 
 
-def _resolve(mark: Mark, gateway: Gateway) -> Mark:
+def _resolve(mark: Mark, var: int, gateway: Gateway) -> Mark:
     """The mark after a look at whether one of its uploads arrived. One that did not yet may still
     do so, until a later one was certainly stored over it."""
     stored = ask_stored(gateway)
     if isinstance(stored, Present) and stored.generation in mark.pending:
-        return generations.arrived(mark, stored)
+        mark = generations.arrived(mark, stored)
+        generations.save(var, mark)
     return mark
 
 
-def _upload(snapshot: Snapshot, base: str, generation: str, gateway: Gateway) -> None:
+def _upload(snapshot: Snapshot, base: str, generation: str, job: Job) -> None:
     headers = {
         "X-The0-Generation": generation,
         "X-The0-Base": base,
         "X-The0-Tree": snapshot.tree,
         "X-The0-Sha256": snapshot.sha256,
     }
-    gateway.request("PUT", "/v1/state", Body(snapshot.file, snapshot.length), headers)
+    body = Body(snapshot.file, snapshot.length)
+    # The gateway says nothing until its store has answered; whoever asks again before that is told
+    # to wait, and has sent everything in vain.
+    silent_sec = job.launch.sync.store_sec + _SILENT_SEC + snapshot.length / _SLOWEST_BYTES_PER_SEC
+    job.gateway.request("PUT", "/v1/state", body, headers, silent_sec=silent_sec)

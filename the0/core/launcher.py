@@ -143,6 +143,7 @@ class Launcher:
                 "final_sec": sync.final_sec,
                 "max_state_bytes": sync.max_state_mb * MIB,
                 "max_file_bytes": sync.max_file_mb * MIB,
+                "store_sec": self._settings.storage.timeout_sec,
             },
             "logs": {"max_bytes": logs.local_mb * MIB, "files": logs.local_files},
             "archive": {

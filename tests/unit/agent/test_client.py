@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from the0.agent import client
 from the0.agent.client import Body, Credentials, Gateway, Refused, Unavailable
 
 CREDENTIALS = Credentials("launch", "token")
 
 
 @contextmanager
-def answering(path: Path, answer: bytes) -> Iterator[Gateway]:
+def answering(path: Path, answer: bytes, after_sec: float = 0.0) -> Iterator[Gateway]:
     """A server that gives `answer` to one request, whatever it is."""
     path.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX)
@@ -29,6 +30,7 @@ def answering(path: Path, answer: bytes) -> Iterator[Gateway]:
         connection, _ = server.accept()
         with connection:
             connection.recv(65536)
+            time.sleep(after_sec)
             connection.sendall(answer)
             connection.shutdown(socket.SHUT_WR)
 
@@ -131,6 +133,15 @@ def test_an_answer_before_the_whole_body_was_sent_is_heard(tmp_path: Path) -> No
         pytest.raises((Refused, Unavailable)),
     ):
         gateway.request("PUT", "/v1/state", Body(file, 8 << 20))
+
+
+def test_an_answer_may_take_longer_than_silence_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "IDLE_SEC", 0.05)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    with answering(tmp_path / "s", answer, after_sec=0.3) as gateway:
+        assert gateway.request("PUT", "/v1/state", b"x", silent_sec=20).status == 200
 
 
 def test_no_gateway_is_unavailable(tmp_path: Path) -> None:

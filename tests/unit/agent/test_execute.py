@@ -419,5 +419,6 @@ def test_a_flood_of_lines_is_bounded_and_counted(agent: Agent) -> None:
 def test_the_mark_of_a_new_bot(agent: Agent) -> None:
     agent.run("")
     mark = json.loads((agent.var / "state.json").read_text())
-    assert mark == {"generation": None, "tree": tree.EMPTY, "pending": [], "restoring": False}
+    plain = {"pending": [], "restoring": False, "pending_tree": None}
+    assert mark == {"generation": None, "tree": tree.EMPTY, **plain}
     assert agent.gateway.uploads == 0

@@ -21,6 +21,7 @@ MARKS = st.none() | st.builds(
     st.none() | TREES,
     st.lists(GENERATIONS).map(tuple),
     st.booleans(),
+    st.none() | TREES,
 )
 PRESENT = st.builds(Present, GENERATIONS, TREES | st.just(""))
 KEEP = st.sampled_from([None, "local", "stored"])

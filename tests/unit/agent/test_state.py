@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,10 +21,11 @@ from hypothesis import strategies as st
 from tests.support.agent import Agent
 from tests.support.fake_gateway import StoredState
 from the0.agent import files, generations, restore, saving, snapshot, tree, unpacking
-from the0.agent.client import Unavailable
+from the0.agent.client import Answer, Gateway, Unavailable
 from the0.agent.generations import Mark
 from the0.agent.job import Job
 from the0.agent.launch import Sync
+from the0.gateway.transfer import seconds_for
 
 NAMES = st.sampled_from(["a", "b", "a.b", "ü", "z z", "A", "a\udcff"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -170,6 +172,45 @@ class TestSaving:
         assert saving.save(job).saved
         assert agent.gateway.state.tree == hashed(agent.state)
         assert restore.prepare(job)
+
+    @pytest.mark.parametrize(("meanwhile", "uploads"), [("2", 2), ("3", 3)])
+    def test_an_upload_that_took_long_is_not_made_again(
+        self, agent: Agent, job: Job, meanwhile: str, uploads: int
+    ) -> None:
+        (agent.state / "k").write_text("1")
+        saving.save(job)
+        before = agent.gateway.state
+        (agent.state / "k").write_text("2")
+        agent.gateway.faults["PUT /v1/state"] = "lost answer"
+        saving.save(job)
+        late, agent.gateway.state = agent.gateway.state, before
+        agent.gateway.faults["PUT /v1/state"] = "503"
+        (agent.state / "k").write_text(meanwhile)
+        assert not saving.save(job).saved
+        agent.gateway.faults.clear()
+        (agent.state / "k").write_text("2")
+        agent.gateway.state = late
+        assert saving.save(job).saved
+        # What was sent meanwhile may still arrive, which harms only where it is another tree.
+        assert agent.gateway.uploads == uploads
+
+    def test_the_agent_waits_as_long_as_the_gateway_for_its_store(
+        self, agent: Agent, job: Job, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waited: list[tuple[float, float]] = []
+        request = Gateway.request
+
+        def noting(self: Gateway, *arguments: Any, **options: Any) -> Answer:
+            if arguments[0] == "PUT":
+                bound = job.launch.sync.store_sec + seconds_for(arguments[2].length)
+                waited.append((options["silent_sec"], bound))
+            return request(self, *arguments, **options)
+
+        monkeypatch.setattr(Gateway, "request", noting)
+        (agent.state / "k").write_bytes(os.urandom(3 << 20))
+        assert saving.save(job).saved
+        ((silent_sec, bound),) = waited
+        assert silent_sec > bound
 
     @pytest.mark.parametrize(
         ("limits", "named"),

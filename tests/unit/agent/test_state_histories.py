@@ -37,7 +37,15 @@ class Store:
         self.late: tuple[str, str, bytes] | None = None
         self.fault: object = 0
 
-    def request(self, method: str, path: str, body: object = b"", headers: object = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = b"",
+        headers: object = None,
+        *,
+        silent_sec: float = 0,
+    ) -> Answer:
         if method == "HEAD":
             answer = self._answer(b"")
             self._arrive()
