@@ -135,13 +135,18 @@ def make_folder(path: str) -> int:
 
 def read_small(folder: int, name: str, limit: int) -> bytes | None:
     """The content of a regular file of at most `limit` bytes; None where there is none such."""
+    content = read_beginning(folder, name, limit + 1)
+    return content if content is not None and len(content) <= limit else None
+
+
+def read_beginning(folder: int, name: str, most: int) -> bytes | None:
+    """At most the first `most` bytes of a regular file; None where there is none such."""
     try:
         fd = open_file(name, folder)
     except OSError:
         return None
     with open(fd, "rb") as file:
-        content = file.read(limit + 1)
-    return content if len(content) <= limit else None
+        return file.read(most)
 
 
 def replace(folder: int, name: str, content: bytes, *, durable: bool = False) -> None:
