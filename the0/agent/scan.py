@@ -13,12 +13,15 @@ from the0.agent.files import Found
 from the0.agent.paths import Paths
 
 _BLOCK = 512
+_LEAST_BLOCKS = 8
+"""What an entry counts for at least, folders and empty files included: each takes an inode, of
+which a disk has only so many."""
 
 
 class Scan(NamedTuple):
     """`signature` differs when anything in the state folder was changed; `disk_bytes` is what
-    /bot, /state and /var/the0 take on the disk, files included that have no name any more but are
-    still open."""
+    /bot, /state and /var/the0 take on the disk, at least 4 KiB an entry, files included that have
+    no name any more but are still open."""
 
     signature: int
     disk_bytes: int
@@ -28,13 +31,25 @@ def scan(paths: Paths, supervisor: int) -> Scan:
     """Look at all three folders, and at what the descendants of `supervisor` keep open. Raises
     :class:`files.TooDeep` for folders that hide their size."""
     signature, used = 0, 0
+    linked: set[int] = set()
     for found in _walk(paths.state):
-        used += found.status.st_blocks
+        used += _blocks(found, linked)
         signature ^= hash(_version(found))
     for folder in (paths.bot, paths.var):
-        used += sum(found.status.st_blocks for found in _walk(folder))
+        linked.clear()
+        used += sum(_blocks(found, linked) for found in _walk(folder))
     used += _nameless(supervisor, {os.stat(path).st_dev for path in (paths.bot, paths.state)})
     return Scan(signature, used * _BLOCK)
+
+
+def _blocks(found: Found, linked: set[int]) -> int:
+    """What an entry takes; nothing for one more name of a file that is among `linked` already."""
+    status = found.status
+    if status.st_nlink > 1 and not found.is_folder:
+        if status.st_ino in linked:
+            return 0
+        linked.add(status.st_ino)
+    return max(_LEAST_BLOCKS, status.st_blocks)
 
 
 def _nameless(supervisor: int, devices: set[int]) -> int:
@@ -47,7 +62,8 @@ def _nameless(supervisor: int, devices: set[int]) -> int:
                 with suppress(OSError):
                     status = descriptor.stat()
                     if status.st_nlink == 0 and status.st_dev in devices:
-                        blocks[status.st_dev, status.st_ino] = status.st_blocks
+                        taken = max(_LEAST_BLOCKS, status.st_blocks)
+                        blocks[status.st_dev, status.st_ino] = taken
     return sum(blocks.values())
 
 

@@ -115,6 +115,21 @@ class TestScan:
         os.sync()
         assert 300_000 <= scan(paths, os.getpid()).disk_bytes - before < 400_000
 
+    def test_empty_files_and_folders_count(self, paths: Paths) -> None:
+        before = scan(paths, os.getpid()).disk_bytes
+        for number in range(100):
+            (Path(paths.state) / f"{number}").touch()
+            (Path(paths.bot) / f"{number}").mkdir()
+        assert scan(paths, os.getpid()).disk_bytes - before >= 200 * 4096
+
+    def test_a_file_with_many_names_counts_once(self, paths: Paths) -> None:
+        (Path(paths.state) / "f").write_bytes(b"x" * 100_000)
+        os.sync()
+        before = scan(paths, os.getpid()).disk_bytes
+        for number in range(100):
+            os.link(Path(paths.state) / "f", Path(paths.state) / f"{number}")
+        assert scan(paths, os.getpid()).disk_bytes - before < 100_000
+
     def test_a_removed_file_that_is_open_counts(self, paths: Paths) -> None:
         before = scan(paths, os.getpid()).disk_bytes
         program = (
