@@ -99,26 +99,55 @@ def clear(folder: int, keep: str = "") -> None:
 
 def remove(folder: int, name: str) -> None:
     """Remove the entry `name` of `folder`, with everything in it; nothing where there is none."""
+    if _unlink(folder, name):
+        return
+    top = _open_writable(folder, name)
+    try:
+        # Folders are moved up as they are found, so that no depth costs stack or open files.
+        waiting = os.listdir(top)
+        while waiting:
+            waiting += _dissolve(top, waiting.pop())
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=folder)
+
+
+def _dissolve(top: int, name: str) -> list[str]:
+    """Remove the entry `name` of `top`; the names that its inner folders have in `top` now."""
+    if _unlink(top, name):
+        return []
+    inner, moved = _open_writable(top, name), []
+    try:
+        for below in os.listdir(inner):
+            if not _unlink(inner, below):
+                os.close(_open_writable(inner, below))  # or it could not be moved
+                moved.append(f".{os.urandom(8).hex()}")
+                os.rename(below, moved[-1], src_dir_fd=inner, dst_dir_fd=top)
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=top)
+    return moved
+
+
+def _unlink(folder: int, name: str) -> bool:
+    """Remove what is no folder; False for a folder."""
     try:
         os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
-        return
+        return True
     except IsADirectoryError:
-        _remove_folder(folder, name)
+        return False
+    return True
 
 
-def _remove_folder(folder: int, name: str) -> None:
+def _open_writable(folder: int, name: str) -> int:
     try:
         inner = open_folder(name, folder)
     except PermissionError:
         os.chmod(name, 0o700, dir_fd=folder)
         inner = open_folder(name, folder)
-    try:
-        os.fchmod(inner, 0o700)
-        clear(inner)
-    finally:
-        os.close(inner)
-    os.rmdir(name, dir_fd=folder)
+    os.fchmod(inner, 0o700)
+    return inner
 
 
 def make_folder(path: str) -> int:
@@ -131,6 +160,24 @@ def make_folder(path: str) -> int:
         os.unlink(path)
     os.mkdir(path, 0o755)
     return open_folder(path)
+
+
+def is_at(folder: int, path: str) -> bool:
+    """Whether `path` still is the open folder `folder`."""
+    try:
+        return os.path.samestat(os.fstat(folder), os.stat(path, follow_symlinks=False))
+    except OSError:
+        return False
+
+
+def reopen_folder(folder: int, path: str) -> int:
+    """`folder` where it still is at `path`; else the one that is (made anew where there is none),
+    and `folder` is closed."""
+    if is_at(folder, path):
+        return folder
+    another = make_folder(path)
+    os.close(folder)
+    return another
 
 
 def read_small(folder: int, name: str, limit: int) -> bytes | None:

@@ -122,8 +122,8 @@ def _log_shipping(job: Job) -> Callable[[Gateway], None]:
     def everything(gateway: Gateway) -> None:
         nonlocal shipper
         if shipper is None:
-            logs, var = files.open_folder(job.paths.logs), files.open_folder(job.paths.var)
-            shipper = Shipper(logs, var, job.launch.logs)
+            var = files.open_folder(job.paths.var)
+            shipper = Shipper(job.paths.logs, var, job.launch.logs)
         while shipper.ship(gateway):
             pass
 

@@ -23,8 +23,7 @@ class Output:
     def __init__(self, paths: Paths, console: Console, on_lines: Callable[[], object]) -> None:
         self._console = console
         self._on_lines = on_lines
-        folders = files.make_folder(paths.logs), files.open_folder(paths.var)
-        self._file = LogFile(*folders, Logs(), self._lose)
+        self._file = LogFile(paths.logs, files.open_folder(paths.var), Logs(), self._lose)
         self._open_streams: set[int] = set()
         self._said_lost = 0
         self.lost = 0

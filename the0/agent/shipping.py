@@ -18,10 +18,12 @@ _HEAD_ROOM = 128
 
 
 class Shipper:
-    """Reads what `bot.log` and its rotated files hold after the cursor, and posts it."""
+    """Reads what `bot.log` and its rotated files in the folder `path` hold after the cursor, and
+    posts it. Raises OSError for what the bot or the disk does; it may be tried again."""
 
-    def __init__(self, logs: int, var: int, limits: Logs) -> None:
-        self._logs = logs
+    def __init__(self, path: str, var: int, limits: Logs) -> None:
+        self._path = path
+        self._logs = files.make_folder(path)
         self._var = var
         self._names = cursor.file_names(limits.files)
         self._longest = limits.max_line_bytes
@@ -64,9 +66,17 @@ class Shipper:
             newer = self._newer()
             if lines := self._read(self._fd):
                 return lines
-            if newer is None:
+            if newer is not None:
+                self._open(newer, 0)
+            elif self._moved():
+                self._locate()
+            else:
                 return []
-            self._open(newer, 0)
+
+    def _moved(self) -> bool:
+        """Whether the log goes on in another folder, because the bot took this one away."""
+        log = os.path.join(self._path, cursor.CURRENT)
+        return os.path.lexists(log) and not files.is_at(self._logs, self._path)
 
     def _read(self, fd: int) -> list[bytes]:
         data = os.pread(fd, self._most, self._cursor.offset)
@@ -82,6 +92,7 @@ class Shipper:
         """Open the file that the cursor is in. Where it is gone, so are its lines: a new epoch
         begins with the oldest file, because numbers of lost lines must not be given again."""
         self._close()
+        self._logs = files.reopen_folder(self._logs, self._path)
         found = [name for name in self._names if self._start(name) is not None]
         for name in found:
             if self._cursor.start and self._start(name) == self._cursor.start:

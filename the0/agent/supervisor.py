@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -343,13 +344,17 @@ class Supervisor:
     # Files of the contract
 
     def _remove_done(self) -> None:
-        var = files.open_folder(self._paths.var)
-        with suppress(OSError):
-            files.remove(var, "done")
-        os.close(var)
+        self._in_var(lambda var: files.remove(var, "done"))
 
     def _write_done(self) -> None:
-        var = files.open_folder(self._paths.var)
+        code = str(self._exit_code).encode()
+        self._in_var(lambda var: files.replace(var, "done", code))
+
+    def _in_var(self, change: Callable[[int], object]) -> None:
+        """Change something in the agent's folder, as far as what the bot did to it allows."""
         with suppress(OSError):
-            files.replace(var, "done", str(self._exit_code).encode())
-        os.close(var)
+            var = files.open_folder(self._paths.var)
+            try:
+                change(var)
+            finally:
+                os.close(var)

@@ -47,9 +47,8 @@ class Sync:
         self._lines = lines
         self._reactor = Reactor()
         self._signals = Signals((signal.SIGCHLD,))
-        self._shipper = Shipper(
-            files.open_folder(job.paths.logs), files.open_folder(job.paths.var), job.launch.logs
-        )
+        var = files.open_folder(job.paths.var)
+        self._shipper = Shipper(job.paths.logs, var, job.launch.logs)
         self._saver = Saver(job, lines.send, self._reactor)
         self._status: Message | None = None
         self._status_pauses, self._log_pauses = Backoff(), Backoff()
@@ -115,7 +114,7 @@ class Sync:
         self._flush = None
         try:
             more = self._shipper.ship(self._job.gateway.until(time.monotonic() + _SHIP_SEC))
-        except (Unavailable, Refused) as error:
+        except (Unavailable, Refused, OSError) as error:
             self._schedule_shipping(_wait(self._log_pauses, error))
             return
         self._log_pauses.reset()

@@ -309,6 +309,28 @@ def test_a_scheduled_bot_leaves_result_and_done_file(agent: Agent) -> None:
     assert (agent.var / "done").read_text() == "4"
 
 
+@pytest.mark.parametrize("end", ["", "while not os.path.exists(log): time.sleep(0.05)"])
+def test_a_bot_that_removes_the_log_harms_nothing_else(agent: Agent, end: str) -> None:
+    code = agent.run(
+        "import os, shutil, time\nopen('../state/k', 'w').write('1')\n"
+        "log = os.path.abspath('../var/the0/logs/bot.log')\nshutil.rmtree(os.path.dirname(log))\n"
+        f"{end}\nprint('after')\nraise SystemExit(4)\n"
+    )
+    assert code == 4
+    assert agent.gateway.exit()["code"] == 4
+    assert agent.gateway.uploads == 1
+    assert ("after" in agent.gateway.lines()) == bool(end)
+
+
+def test_a_done_file_that_is_a_deep_folder_is_removed(agent: Agent) -> None:
+    agent.run(
+        "import os\nos.mkdir('../var/the0/done')\nos.chdir('../var/the0/done')\n"
+        "for _ in range(1200):\n    os.mkdir('d')\n    os.chdir('d')\n"
+    )
+    assert agent.run("", kind="scheduled") == 0
+    assert (agent.var / "done").read_text() == "0"
+
+
 def test_a_result_that_is_a_link_is_not_followed(agent: Agent) -> None:
     agent.run("import os; os.symlink('/etc/passwd', 'result.json')", kind="scheduled")
     assert agent.gateway.results == []

@@ -50,17 +50,17 @@ class History:
     def __init__(self, folder: str) -> None:
         os.mkdir(f"{folder}/logs")
         self.var = os.open(folder, os.O_RDONLY)
-        self.logs = os.open(f"{folder}/logs", os.O_RDONLY)
+        self.path = f"{folder}/logs"
         self.receiver = Receiver()
         self.written = self.lost = 0
         self.new_launch()
 
     def new_launch(self) -> None:
-        self.file = LogFile(self.logs, self.var, LIMITS, self.lose)
+        self.file = LogFile(self.path, self.var, LIMITS, self.lose)
         self.new_sync()
 
     def new_sync(self) -> None:
-        self.shipper = Shipper(self.logs, self.var, LIMITS)
+        self.shipper = Shipper(self.path, self.var, LIMITS)
 
     def lose(self, count: int, _: str) -> None:
         self.lost += count
@@ -85,13 +85,11 @@ class History:
             self.ship(fault, everything=step == "ship all")
 
     def on_volume(self) -> set[int]:
-        names = os.listdir(self.logs)
-        texts = [Path(f"/proc/self/fd/{self.logs}/{name}").read_text() for name in names]
+        texts = [path.read_text() for path in Path(self.path).iterdir()]
         return {int(line.split()[3]) for text in texts for line in text.splitlines()}
 
     def close(self) -> None:
         os.close(self.var)
-        os.close(self.logs)
 
 
 @given(STEPS)

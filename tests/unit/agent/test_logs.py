@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,22 +27,21 @@ class Volume:
         (path / "logs").mkdir()
         self.limits = limits
         self.var = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        self.logs = os.open(path / "logs", os.O_RDONLY | os.O_DIRECTORY)
         self.lost: list[tuple[int, str]] = []
         self.file = self.open()
 
     def open(self) -> LogFile:
-        return LogFile(self.logs, self.var, self.limits, lambda *loss: self.lost.append(loss))
+        logs = str(self.path / "logs")
+        return LogFile(logs, self.var, self.limits, lambda *loss: self.lost.append(loss))
 
     def write(self, *texts: str) -> None:
         self.file.append("stdout", [Line(text.encode()) for text in texts])
 
     def shipper(self) -> Shipper:
-        return Shipper(self.logs, self.var, self.limits)
+        return Shipper(str(self.path / "logs"), self.var, self.limits)
 
     def close(self) -> None:
         os.close(self.var)
-        os.close(self.logs)
 
 
 @pytest.fixture
@@ -165,6 +166,57 @@ def test_a_bot_that_meddles_harms_only_its_own_log(
     ship(volume.shipper(), gateway)
     assert fake.lines()[-1].endswith("two")
     assert not any("root:" in line for line in fake.lines())
+
+
+@pytest.mark.parametrize("harm", ["remove", "rename", "file"])
+def test_a_folder_that_is_taken_away_is_made_again(
+    volume: Volume, fake: FakeGateway, gateway: Gateway, harm: str
+) -> None:
+    volume.write("one")
+    shipper = volume.shipper()
+    ship(shipper, gateway)
+    volume.write("two")
+    logs = volume.path / "logs"
+    if harm == "rename":
+        logs.rename(volume.path / "elsewhere")
+    else:
+        shutil.rmtree(logs)
+    if harm == "file":
+        logs.write_text("no folder")
+    volume.file.check()
+    volume.write("three")
+    ship(shipper, gateway)
+    kept = ["two"] if harm == "rename" else []
+    assert fake.lines() == ["one", *kept, "three"]
+
+
+@pytest.mark.parametrize("failing", ["folder", "descriptors"])
+def test_a_file_that_cannot_be_made_costs_lines_and_nothing_else(
+    volume: Volume, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    volume.write("x" * 1900)
+    if failing == "folder":
+        shutil.rmtree(volume.path / "logs")
+    else:
+        monkeypatch.setattr(os, "open", none_left)
+        os.unlink(volume.path / "logs/bot.log")
+        volume.file.check()
+    volume.write("y" * 200)
+    assert [count for count, why in volume.lost if "rotated" in why] == [1]
+    monkeypatch.undo()
+    volume.file.check()
+    volume.write("z")
+    assert (volume.path / "logs/bot.log").read_text().endswith("z\n")
+
+
+def test_a_log_that_was_closed_to_the_agent_is_opened_again(volume: Volume) -> None:
+    log = volume.path / "logs/bot.log"
+    log.chmod(0)
+    volume.file = volume.open()
+    assert log.stat().st_mode & 0o600 == 0o600
 
 
 def test_what_was_shipped_is_not_counted_as_lost(volume: Volume) -> None:

@@ -58,6 +58,17 @@ class TestFiles:
         assert os.listdir(tmp_path) == ["keep"]
         assert Path("/etc/passwd").exists()
 
+    def test_no_depth_is_too_deep_to_be_removed(self, tmp_path: Path, folder: int) -> None:
+        inner = os.dup(folder)
+        for _ in range(2000):
+            os.mkdir("d", dir_fd=inner)
+            os.close(os.open("f", os.O_CREAT, dir_fd=inner))
+            outer, inner = inner, files.open_folder("d", inner)
+            os.close(outer)
+        os.close(inner)
+        files.remove(folder, "d")
+        assert os.listdir(tmp_path) == ["f"]
+
     def test_a_spooled_file_has_no_name(self, tmp_path: Path, folder: int) -> None:
         with open(files.spool(folder), "w+b") as file:
             file.write(b"x")
