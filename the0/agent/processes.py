@@ -47,10 +47,16 @@ class Process(NamedTuple):
 
 def spawn(command: Command) -> Process:
     """Start a process. Raises OSError when there can be no more of them."""
-    stdout, to_stdout = os.pipe()
-    stderr, to_stderr = os.pipe()
-    problem, to_problem = os.pipe()
-    pid = os.fork()
+    opened: list[int] = []
+    try:
+        for _ in range(3):
+            opened += os.pipe()
+        pid = os.fork()
+    except OSError:
+        for fd in opened:
+            os.close(fd)
+        raise
+    stdout, to_stdout, stderr, to_stderr, problem, to_problem = opened
     if not pid:
         _become(command, to_stdout, to_stderr, to_problem)
     for fd in (to_stdout, to_stderr, to_problem):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -62,6 +63,8 @@ class QueryServer:
         """The process was reaped with this exit code (negative: a signal)."""
         assert self._process
         problem = self._process.problem
+        # A child of it would keep the port, and with it every later one from starting.
+        self._process.signal_group(signal.SIGKILL)
         self._process = None
         if time.monotonic() - self._begun > _HEALTHY_SEC:
             self._pauses.reset()

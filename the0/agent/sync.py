@@ -153,8 +153,13 @@ def start(job: Job, wake: int) -> tuple[workers.Worker, int]:
         os.close(outbox)
         return Sync(job, Lines(wake, inbox, send)).run()
 
-    worker = workers.start(work)
-    os.close(inbox)
+    try:
+        worker = workers.start(work)
+    except OSError:
+        os.close(outbox)
+        raise
+    finally:
+        os.close(inbox)
     os.set_blocking(outbox, False)
     return worker, outbox
 

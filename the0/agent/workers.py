@@ -46,7 +46,12 @@ def start(work: Callable[[Send], int]) -> Worker:
     returns is the fork's exit code. The fork ends when this process does."""
     reading, writing = os.pipe()
     parent = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
     if pid:
         os.close(writing)
         return Worker(pid, reading)
