@@ -18,7 +18,7 @@ from the0.agent.lines import Line
 from the0.agent.paths import Paths
 from the0.agent.processes import kill_all
 from the0.agent.reactor import Reactor, Signals
-from the0.agent.status import Condition, Exit, Status
+from the0.agent.status import Condition, Exit, News, Status
 from the0.agent.workers import Message, Worker
 
 _LOOK_SEC = 1.0
@@ -75,13 +75,19 @@ class Daemon:
         if "document" in message:
             self._launch = parse(message["document"])
             self._keeper.start(Job(self._paths, self._gateway, self._launch))
-        if "condition" in message and self._status.take(Condition(**message["condition"])):
-            self._say(message["condition"]["message"] or f"{message['condition']['type']} is over")
-            self._inform()
+        if "condition" in message:
+            self._report(Condition(**message["condition"]))
         if "say" in message:
             self._say(message["say"])
         if message.get("complete") is False:
             self._code = _FAILED
+
+    def _report(self, condition: Condition) -> None:
+        news = self._status.take(condition)
+        if news is News.CHANGE:
+            self._say(condition.message if condition.status else f"{condition.type} is over")
+        if news is not News.NONE:
+            self._inform()
 
     def _say(self, text: str) -> None:
         self._console.write([Line(f"the0: {text}".encode(errors="replace"))])

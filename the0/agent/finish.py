@@ -156,7 +156,7 @@ class _Saving:
             return True
         reason, message = self._outcome["reason"], self._outcome["message"]
         status.take(Condition("StateNotSaved", True, reason, message))
-        send(condition("StateNotSaved", reason, message))
+        send(condition("StateNotSaved", reason, message, self._outcome.get("subject", "")))
         return False
 
 

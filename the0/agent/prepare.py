@@ -12,6 +12,7 @@ from the0.agent.client import Gateway, Refused, Unavailable
 from the0.agent.job import Job
 from the0.agent.launch import InvalidLaunch, Launch, parse
 from the0.agent.paths import Paths
+from the0.agent.status import Condition
 from the0.agent.workers import Send
 
 READY = 0
@@ -115,11 +116,11 @@ def _patiently(kind: str, send: Send, attempt: Callable[[], T]) -> T:
         return result
 
 
-def condition(kind: str, reason: str, message: str) -> dict[str, object]:
+def condition(kind: str, reason: str, message: str, subject: str = "") -> dict[str, object]:
     """The message that something is wrong."""
-    return {"condition": {"type": kind, "status": True, "reason": reason, "message": message}}
+    return {"condition": Condition(kind, True, reason, message, subject)._asdict()}
 
 
 def cleared(kind: str) -> dict[str, object]:
     """The message that something is not wrong any more."""
-    return {"condition": {"type": kind, "status": False, "reason": "", "message": ""}}
+    return {"condition": Condition(kind, False)._asdict()}

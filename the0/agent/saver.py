@@ -99,6 +99,7 @@ class Saver:
             self._next_anyway = now + max(sync.interval_sec, cost)
             return
         if outcome:
-            self._send(condition("StateNotSaved", outcome["reason"], outcome["message"]))
+            subject = outcome.get("subject", "")
+            self._send(condition("StateNotSaved", outcome["reason"], outcome["message"], subject))
         self._saved_signature = None
         self._next_on_change = now + max(self._pauses.pause(), cost)

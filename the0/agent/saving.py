@@ -19,12 +19,14 @@ _SLOWEST_BYTES_PER_SEC = 1 << 20
 
 class Outcome(NamedTuple):
     """Whether the store holds what the volume does; if not, the `reason` and `message` of the
-    condition `StateNotSaved`, and whether the same attempt may succeed `soon`."""
+    condition `StateNotSaved`, whether the same attempt may succeed `soon`, and what the message is
+    about."""
 
     saved: bool
     reason: str = ""
     message: str = ""
     soon: bool = False
+    subject: str = ""
 
 
 def save(job: Job) -> Outcome:
@@ -34,7 +36,7 @@ def save(job: Job) -> Outcome:
         state, var = files.open_folder(job.paths.state), files.open_folder(job.paths.var)
         return _save(state, var, job)
     except NotStorable as error:
-        return Outcome(False, "NotStorable", str(error))
+        return Outcome(False, "NotStorable", str(error), subject=error.subject)
     except files.TooDeep as error:
         return Outcome(False, "NotStorable", f"state not saved: {error}")
     except Refused as error:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from the0.agent import files
 from the0.agent.files import Found
 from the0.agent.launch import Sync
-from the0.agent.tree import Entry, listing, tree_hash
+from the0.agent.tree import Entry, TreeHash, listing
 
 _IN_MEMORY = 1 << 20
 _CHUNK = 1 << 18
@@ -22,7 +22,12 @@ _GZIP_LEVEL = 3
 
 
 class NotStorable(Exception):
-    """The state is over a limit or cannot be read; the text names the file and the limit."""
+    """The state is over a limit or cannot be read; the text names the file and the limit,
+    `subject` the file or the whole of them."""
+
+    def __init__(self, message: str, subject: str) -> None:
+        super().__init__(message)
+        self.subject = subject
 
 
 class Snapshot(NamedTuple):
@@ -54,12 +59,14 @@ def check(found: list[Found], limits: Sync) -> None:
         if size > limits.max_file_bytes:
             raise NotStorable(
                 f"state not saved: {each.path} has {size:,} bytes, "
-                f"the limit for a file is {limits.max_file_bytes:,}"
+                f"the limit for a file is {limits.max_file_bytes:,}",
+                each.path,
             )
     if total > limits.max_state_bytes:
         raise NotStorable(
             f"state not saved: it has {total:,} bytes in all, the limit is "
-            f"{limits.max_state_bytes:,}"
+            f"{limits.max_state_bytes:,}",
+            "the whole",
         )
 
 
@@ -70,7 +77,7 @@ def take(state: int, spool_folder: int, limits: Sync) -> Snapshot:
     found = listing(state)
     check(found, limits)
     target = os.fdopen(files.spool(spool_folder), "w+b")
-    entries = []
+    tree = TreeHash()
     with (
         gzip.GzipFile("", "wb", _GZIP_LEVEL, target, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
@@ -78,12 +85,13 @@ def take(state: int, spool_folder: int, limits: Sync) -> Snapshot:
         for each in found:
             entry = _add(archive, each, state, spool_folder, limits)
             if entry:
-                entries.append(entry)
+                tree.add(entry)
+            archive.getmembers().clear()  # which it keeps all of
     length = target.tell()
     target.seek(0)
     digest = hashlib.file_digest(target, "sha256").hexdigest()
     target.seek(0)
-    return Snapshot(target, length, tree_hash(entries), digest)
+    return Snapshot(target, length, tree.hexdigest(), digest)
 
 
 def _add(
@@ -120,7 +128,7 @@ def _copy(state: int, path: str, spool_folder: int, limits: Sync) -> _Copy | Non
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise NotStorable(f"state not saved: {path}: {error.strerror}") from error
+            raise NotStorable(f"state not saved: {path}: {error.strerror}", path) from error
         with open(source, "rb", buffering=0) as file:
             before = os.fstat(source)
             copy = _read(file, before, spool_folder, limits.max_file_bytes, path)
@@ -142,7 +150,7 @@ def _read(file: BinaryIO, status: os.stat_result, spool_folder: int, most: int, 
         size += len(piece)
         if size > most:
             raise NotStorable(
-                f"state not saved: {path} grows beyond the limit for a file, {most:,} bytes"
+                f"state not saved: {path} grows beyond the limit for a file, {most:,} bytes", path
             )
         target.write(piece)
     target.seek(0)

@@ -28,7 +28,7 @@ from the0.agent.paths import Paths
 from the0.agent.processes import Command, Process, kill_all, spawn
 from the0.agent.queryserver import QueryServer, landlock_condition
 from the0.agent.reactor import Reactor, Signals
-from the0.agent.status import Condition, Exit, Status
+from the0.agent.status import Condition, Exit, News, Status
 from the0.agent.waiting import JobWait
 from the0.agent.workers import Message, Worker
 
@@ -318,11 +318,10 @@ class Supervisor:
         self._inform()
 
     def _report(self, condition: Condition) -> None:
-        if self._status.take(condition):
-            if condition.status:
-                self._output.say(condition.message)
-            else:
-                self._output.say(f"{condition.type} is over")
+        news = self._status.take(condition)
+        if news is News.CHANGE:
+            self._output.say(condition.message if condition.status else f"{condition.type} is over")
+        if news is not News.NONE:
             self._inform()
 
     def _inform(self) -> None:

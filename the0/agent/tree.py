@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from the0.agent.files import Found, open_file, walk
@@ -28,11 +27,15 @@ class Entry(NamedTuple):
     digest: str = ""
 
 
-def tree_hash(entries: Iterable[Entry]) -> str:
-    """The tree hash of `entries`, given in any order (docs/gateway.md)."""
-    total = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: os.fsencode(entry.path)):
-        total.update(
+class TreeHash:
+    """The tree hash (docs/gateway.md) of entries that are added in the byte order of their paths,
+    none of which is kept: a state may have very many."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+
+    def add(self, entry: Entry) -> None:
+        self._total.update(
             b"%c\0%s\0%c\0%d\0%s\n"
             % (
                 b"d" if entry.is_folder else b"f",
@@ -42,7 +45,9 @@ def tree_hash(entries: Iterable[Entry]) -> str:
                 entry.digest.encode(),
             )
         )
-    return total.hexdigest()
+
+    def hexdigest(self) -> str:
+        return self._total.hexdigest()
 
 
 def listing(folder: int) -> list[Found]:
@@ -58,14 +63,14 @@ def listing(folder: int) -> list[Found]:
 
 def hash_folder(folder: int) -> str:
     """The tree hash of what is in `folder` now. Raises PermissionError and TooDeep."""
-    entries = []
+    total = TreeHash()
     for found in listing(folder):
         mode = found.status.st_mode & 0o7777
         if found.is_folder:
-            entries.append(Entry(found.path, True, mode))
+            total.add(Entry(found.path, True, mode))
         elif (content := _hash_file(folder, found.path)) is not None:
-            entries.append(Entry(found.path, False, mode, *content))
-    return tree_hash(entries)
+            total.add(Entry(found.path, False, mode, *content))
+    return total.hexdigest()
 
 
 def _hash_file(folder: int, path: str) -> tuple[int, str] | None:

@@ -167,11 +167,14 @@ def test_a_limit_is_said_once_and_is_over_when_it_is(agent: Agent) -> None:
     wait_until(lambda: "StateNotSaved" in agent.gateway.conditions(), "the condition")
     message = agent.gateway.conditions()["StateNotSaved"]["message"]
     assert "big has 11 bytes, the limit for a file is 10" in message
-    time.sleep(2.5)
+    for size in range(12, 17):
+        time.sleep(0.5)
+        big.write_bytes(b"x" * size)
+    wait_until(lambda: "big has 16" in agent.gateway.conditions()["StateNotSaved"]["message"])
     big.write_bytes(b"fine")
     wait_until(lambda: "StateNotSaved" not in agent.gateway.conditions(), "its end")
     agent.stop()
-    assert agent.console().count("big has 11 bytes") == 1
+    assert agent.console().count("the limit for a file") == 1
     assert agent.gateway.exit()["state_saved"] is True
 
 
@@ -375,6 +378,25 @@ def test_a_query_process_is_kept_running(agent: Agent) -> None:
     )
     agent.start()
     wait_until(lambda: agent.gateway.lines().count("asked") >= 2, "another start")
+    assert agent.stop() == 128 + signal.SIGTERM
+
+
+def test_a_child_of_a_query_process_does_not_outlive_it(agent: Agent) -> None:
+    child = "import time; time.sleep(1000)"
+    query = (
+        f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', '{child}']).pid)"
+    )
+    agent.give(
+        FOREVER,
+        commands={
+            "bot": [sys.executable, "main.py"],
+            "query": [sys.executable, "-c", query],
+        },
+    )
+    agent.start()
+    wait_until(lambda: [one for one in agent.gateway.lines() if one.isdigit()], "a child")
+    pid = next(one for one in agent.gateway.lines() if one.isdigit())
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "its end")
     assert agent.stop() == 128 + signal.SIGTERM
 
 

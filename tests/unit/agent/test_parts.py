@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,14 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from the0.agent import build, files
+from the0.agent import build, files, processes, sync
 from the0.agent.backoff import Backoff
 from the0.agent.console import Console
+from the0.agent.job import Job
 from the0.agent.lines import Line
 from the0.agent.paths import Paths
 from the0.agent.reactor import Reactor
 from the0.agent.scan import scan
-from the0.agent.status import Condition, Status
+from the0.agent.status import Condition, News, Status
 from the0.agent.workers import attend, start
 
 
@@ -211,15 +213,43 @@ def test_pauses_grow_to_their_most(first: float, most: float, attempts: int) -> 
 class TestStatus:
     def test_only_news_is_news(self) -> None:
         status = Status()
-        assert not status.take(Condition("A", False))
-        assert status.take(Condition("A", True, "R", "m"))
-        assert not status.take(Condition("A", True, "R", "m"))
-        assert status.take(Condition("A", True, "R", "n"))
-        assert status.take(Condition("A", False))
+        assert status.take(Condition("A", False)) is News.NONE
+        assert status.take(Condition("A", True, "R", "m")) is News.CHANGE
+        assert status.take(Condition("A", True, "R", "m")) is News.NONE
+        assert status.take(Condition("A", True, "R", "n")) is News.CHANGE
+        assert status.take(Condition("A", False)) is News.CHANGE
         assert [one["status"] for one in status.document()["conditions"]] == [False]
+
+    def test_other_words_about_the_same_are_no_change(self) -> None:
+        status = Status()
+        for expected, size, subject in (
+            (News.CHANGE, 1, "big"),
+            (News.DETAIL, 2, "big"),
+            (News.CHANGE, 3, "other"),
+        ):
+            condition = Condition("A", True, "R", f"{size} bytes", subject)
+            assert status.take(condition) is expected
+        (shown,) = status.document()["conditions"]
+        assert shown == {"type": "A", "status": True, "reason": "R", "message": "3 bytes"}
 
 
 class TestForks:
+    def test_one_that_cannot_be_made_leaves_no_descriptor(
+        self, job: Job, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def none_left() -> int:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        monkeypatch.setattr(os, "fork", none_left)
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(BlockingIOError):
+            start(lambda _: 0)
+        with pytest.raises(BlockingIOError):
+            sync.start(job, 0)
+        with pytest.raises(BlockingIOError):
+            processes.spawn(processes.Command(["true"], {}, "/"))
+        assert os.listdir("/proc/self/fd") == before
+
     def test_messages_of_any_size_arrive(self) -> None:
         taken: list[dict[str, object]] = []
         sent = [{"text": "x" * 200_000}, {"text": "ü\n"}]

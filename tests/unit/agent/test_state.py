@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import io
@@ -103,6 +104,24 @@ def test_an_unreadable_folder_is_never_left_out_silently(agent: Agent, job: Job)
     outcome = saving.save(job)
     assert not outcome.saved
     assert "nested" in outcome.message
+
+
+def test_the_members_of_an_archive_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    make(tmp_path / "state", {f"k{number}": (b"x", False) for number in range(50)})
+    add, alive = snapshot._add, []
+
+    def add_and_count(*arguments: Any) -> object:
+        alive.append(sum(type(one) is tarfile.TarInfo for one in gc.get_objects()))
+        return add(*arguments)
+
+    monkeypatch.setattr(snapshot, "_add", add_and_count)
+    with opened(tmp_path / "state") as state, opened(tmp_path) as spool:
+        snapshot.take(state, spool, Sync()).file.close()
+    assert len(alive) == 50
+    assert max(alive) - alive[0] <= 1
 
 
 class TestSaving:
