@@ -125,6 +125,32 @@ def test_an_exception_is_code_1_with_its_traceback(bot: Bot) -> None:
     assert ended.result == {"status": "error", "message": "no funds"}
 
 
+@pytest.mark.parametrize(
+    ("main", "message"),
+    [
+        ("import asyncio\nasync def main(): raise asyncio.CancelledError", "CancelledError"),
+        ("class Own(BaseException): ...\ndef main(): raise Own('mine')", "mine"),
+        ("def main(): raise GeneratorExit", "GeneratorExit"),
+        (
+            "class Mute(Exception):\n    def __str__(self): return 1 / 0\ndef main(): raise Mute",
+            "Mute",
+        ),
+        ("import sys\ndef main():\n    sys.stderr.close()\n    1 / 0", "division by zero"),
+    ],
+)
+def test_whatever_is_raised_is_code_1_with_a_result(bot: Bot, main: str, message: str) -> None:
+    ended = bot.run(main)
+    assert (ended.code, ended.result) == (1, {"status": "error", "message": message})
+    assert "Traceback" in ended.err or "stderr.close" in main
+
+
+def test_an_interrupt_ends_the_process_as_its_signal_does(bot: Bot) -> None:
+    ended = bot.run("import os, signal\ndef main(): os.kill(os.getpid(), signal.SIGINT)")
+    assert ended.code == -signal.SIGINT
+    assert "KeyboardInterrupt" in ended.err
+    assert ended.result == {"status": "error", "message": "interrupted"}
+
+
 @pytest.mark.parametrize("source", ["import nowhere_at_all", "def main(:", "1 / 0"])
 def test_an_import_that_fails_is_code_1_with_its_traceback(bot: Bot, source: str) -> None:
     ended = bot.run(source)

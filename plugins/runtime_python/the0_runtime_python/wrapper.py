@@ -29,13 +29,24 @@ def main() -> None:
         text = end.code if isinstance(end.code, str) else f"exit code {end.code or 0}"
         result.unless_written("error" if failed else "success", text)
         raise
-    except Exception as error:
+    except KeyboardInterrupt:
+        result.unless_written("error", "interrupted")
+        raise  # which ends the process as the signal does that it stands for
+    except BaseException as error:  # asyncio.CancelledError and GeneratorExit are no Exceptions
+        result.unless_written("error", message_of(error))
         # One write, so that no line of another thread falls into the traceback.
         sys.stderr.write(traceback.format_exc())
         sys.stderr.flush()
-        result.unless_written("error", str(error) or type(error).__name__)
         sys.exit(1)
     result.unless_written("success", "the bot's main returned")
+
+
+def message_of(error: BaseException) -> str:
+    """What an exception says, or what it is where it says nothing or cannot."""
+    try:
+        return str(error) or type(error).__name__
+    except BaseException:
+        return type(error).__name__
 
 
 def load_main(folder: str, script: str) -> Callable[..., Any]:
