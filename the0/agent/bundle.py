@@ -12,13 +12,14 @@ import zlib
 from typing import BinaryIO
 
 from the0.agent import files
-from the0.agent.client import Gateway, Unavailable, drain_to
+from the0.agent.client import Gateway, Refused, Unavailable, drain_to
 from the0.agent.job import Job
 from the0.agent.launch import Archive, Launch
 from the0.agent.paths import Paths
 
 _CHUNK = 1 << 18
 _END_RECORD = b"PK\x05\x06"
+_ZIP64_LOCATOR, _LOCATOR_SIZE = b"PK\x06\x07", 20
 _LONGEST_NAME = 1024
 _RATIO_FROM_BYTES = 1 << 20
 
@@ -57,7 +58,12 @@ def _download(gateway: Gateway, file: BinaryIO, bounds: Archive) -> None:
         digest.update(piece)
         write(piece)
 
-    answer = gateway.get("/v1/code", sink)
+    try:
+        answer = gateway.get("/v1/code", sink)
+    except Refused as error:
+        if error.code == "invalid_archive":
+            raise InvalidCode(str(error)) from error
+        raise
     if answer.headers.get("x-the0-sha256", "").lower() != digest.hexdigest():
         raise Unavailable("the code archive arrived damaged: its hash is wrong")
 
@@ -87,12 +93,15 @@ def unpack(file: BinaryIO, target: str, bounds: Archive) -> None:
 
 def _check_directory(file: BinaryIO, bounds: Archive) -> None:
     """Refuse a list of entries that would not fit into memory, before it is read into it."""
-    tail = min(file.seek(0, os.SEEK_END), 22 + 0xFFFF)
+    tail = min(file.seek(0, os.SEEK_END), 22 + 0xFFFF + _LOCATOR_SIZE)
     file.seek(-tail, os.SEEK_END)
     end = file.read(tail)
     at = end.rfind(_END_RECORD)
     if at < 0 or len(end) - at < 22:
         raise InvalidCode("the code archive is broken: it is no zip, or its end is missing")
+    if end[max(0, at - _LOCATOR_SIZE) :].startswith(_ZIP64_LOCATOR):
+        # Its numbers would count and not those checked here; no archive within bounds needs it.
+        raise InvalidCode("the code archive is a Zip64 archive, which is not supported")
     entries, size = struct.unpack_from("<HI", end, at + 10)
     if entries > bounds.max_entries or size > bounds.max_entries * _LONGEST_NAME:
         raise InvalidCode(f"the code archive has more than {bounds.max_entries:,} entries")
@@ -130,6 +139,8 @@ def _safe(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or not parts:
         raise InvalidCode(f"the code archive names {name!r}, which is outside of its folder")
+    if len(parts) > files.DEEPEST:
+        raise InvalidCode(f"the code archive nests folders deeper than {files.DEEPEST}")
     return "/".join(parts)
 
 

@@ -20,9 +20,13 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1
 STRANGE = frozenset("\\\0")
 END_RECORD = b"PK\x05\x06"
+ZIP64_LOCATOR, LOCATOR_SIZE = b"PK\x06\x07", 20
 END_SIZE = 22
 END_MOST = END_SIZE + 0xFFFF
 LONGEST_NAME = 1024
+DEEPEST = 128
+"""Folders nested deeper than this the agent refuses, in the code as in the state."""
+
 CHUNK = 256 * 1024
 MIB = 1024 * 1024
 
@@ -61,11 +65,14 @@ def read_archive(path: Path, limits: ArchiveSettings) -> ArchivedProject:
 def _check_end(path: Path, limits: ArchiveSettings) -> None:
     """Refuse a list of entries too large for memory, before zipfile reads it there."""
     with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - END_MOST))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - END_MOST - LOCATOR_SIZE))
         end = file.read()
     at = end.rfind(END_RECORD)
     if at < 0 or len(end) - at < END_SIZE:
         raise InvalidArchive("this is not a zip archive, or its end is missing")
+    if end[max(0, at - LOCATOR_SIZE) :].startswith(ZIP64_LOCATOR):
+        # Its numbers would count and not those checked here; no archive within bounds needs it.
+        raise InvalidArchive("this is a Zip64 archive, which is not supported")
     count, size = struct.unpack_from("<HI", end, at + 10)
     if count > limits.max_entries or size > limits.max_entries * LONGEST_NAME:
         raise _too_many(limits)
@@ -84,18 +91,24 @@ def _check_directory(entries: list[zipfile.ZipInfo], limits: ArchiveSettings) ->
 
 
 def _entry_fault(entry: zipfile.ZipInfo) -> str | None:
-    name = PurePosixPath(entry.filename)
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if not name.parts or name.is_absolute() or ".." in name.parts:
-        return "leads out of the bot's folder"
-    if set(entry.orig_filename) & STRANGE:
-        return "has a backslash or a zero byte in its name"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is neither a file nor a folder"
     if entry.flag_bits & ENCRYPTED:
         return "is encrypted"
     if entry.compress_type not in METHODS:
         return "is neither stored nor deflated"
+    return _name_fault(entry)
+
+
+def _name_fault(entry: zipfile.ZipInfo) -> str | None:
+    name = PurePosixPath(entry.filename)
+    if not name.parts or name.is_absolute() or ".." in name.parts:
+        return "leads out of the bot's folder"
+    if len(name.parts) > DEEPEST:
+        return f"lies {DEEPEST} folders deep or deeper"
+    if set(entry.orig_filename) & STRANGE:
+        return "has a backslash or a zero byte in its name"
     return None
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.support.agent import Agent, launch_document, packed
 from the0.agent import bundle
 from the0.agent.bundle import InvalidCode, unpack
-from the0.agent.client import Refused, Unavailable
+from the0.agent.client import Gateway, Refused, Unavailable
 from the0.agent.job import Job
 from the0.agent.launch import Archive, parse
 
@@ -57,6 +57,8 @@ def test_files_folders_and_execute_bits(tmp_path: Path) -> None:
         (archive(("a", b"x" * 100, 0)), Archive(max_bytes=99), "more than it may"),
         (archive(("a", b"0" * 5_000_000, 0)), Archive(max_ratio=10), "more than it may"),
         (archive(("a", b"x", 0)), Archive(max_sec=-1), "too long"),
+        (archive(("d/" * 128 + "x", b"", 0)), Archive(), "deeper than 128"),
+        (archive(("d/" * 3000 + "x", b"", 0)), Archive(), "deeper than 128"),
         (io.BytesIO(b"no zip at all"), Archive(), "no zip"),
         (io.BytesIO(b""), Archive(), "no zip"),
     ],
@@ -75,6 +77,14 @@ def test_a_huge_list_of_entries_is_refused_before_it_is_read(tmp_path: Path) -> 
     struct.pack_into("<I", content, end + 12, 0xFFFFFFF0)
     with pytest.raises(InvalidCode, match="entries"):
         unpack(io.BytesIO(bytes(content)), str(tmp_path), Archive())
+
+
+def test_numbers_of_another_record_are_not_believed(tmp_path: Path) -> None:
+    content = archive(("a", b"", 0)).getvalue()
+    end = content.rfind(b"PK\x05\x06")
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
+    with pytest.raises(InvalidCode, match="Zip64"):
+        unpack(io.BytesIO(content[:end] + locator + content[end:]), str(tmp_path), Archive())
 
 
 @given(st.integers(0, 300), st.binary(min_size=1, max_size=4))
@@ -112,6 +122,17 @@ def test_a_missing_object_is_certain(agent: Agent, job: Job) -> None:
     with pytest.raises(Refused) as caught:
         bundle.fetch(job)
     assert caught.value.status == 404
+
+
+def test_what_the_gateway_calls_invalid_is_certain(
+    agent: Agent, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Refused(422, "invalid_archive", "it has 2 GiB")
+
+    monkeypatch.setattr(Gateway, "get", refuse)
+    with pytest.raises(InvalidCode, match="2 GiB"):
+        bundle.fetch(job)
 
 
 def test_the_entrypoint_must_be_there(agent: Agent, job: Job) -> None:

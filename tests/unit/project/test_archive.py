@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.project.builders import FILES
+from the0.agent import files
 from the0.agent.bundle import InvalidCode, unpack
 from the0.agent.launch import Archive
 from the0.errors import InvalidArchive, InvalidInput
-from the0.project import read_archive
+from the0.project import archive, read_archive
 from the0.settings import ArchiveSettings
 
 LIMITS = ArchiveSettings(max_entries=50, max_mb=3, max_ratio=20, max_sec=30)
@@ -56,6 +57,16 @@ def encrypted() -> bytes:
     return bytes(content)
 
 
+def zip64(count: int) -> bytes:
+    """An archive whose Zip64 record says that it has `count` entries, and the plain one 3."""
+    content = zipped()
+    at = content.rfind(b"PK\x05\x06")
+    size, start = struct.unpack_from("<II", content, at + 12)
+    record = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, at, 1)
+    return content[:at] + record + locator + content[at:]
+
+
 HOSTILE = {
     "absolute": zipped(lambda z: z.writestr("/etc/passwd", "x")),
     "parent": zipped(lambda z: z.writestr("../x", "x")),
@@ -71,6 +82,9 @@ HOSTILE = {
     ),
     "liar": lying_about_its_size(),
     "encrypted": encrypted(),
+    "zip64": zip64(len(FILES)),
+    "deep": zipped(lambda z: z.writestr("d/" * 128 + "x", "")),
+    "very deep": zipped(lambda z: z.writestr("d/" * 5000 + "x", "")),
     "no zip": b"nonsense" * 100,
     "empty": b"",
     "cut": zipped()[:-30],
@@ -86,6 +100,10 @@ def test_hostile_archives_are_refused_here_and_by_the_agent(tmp_path: Path, cont
     (tmp_path / "target").mkdir()
     with path.open("rb") as file, pytest.raises(InvalidCode):
         unpack(file, str(tmp_path / "target"), BOUNDS)
+
+
+def test_both_refuse_the_same_depth() -> None:
+    assert archive.DEEPEST == files.DEEPEST
 
 
 def test_a_sound_archive_is_taken_here_and_by_the_agent(tmp_path: Path) -> None:
