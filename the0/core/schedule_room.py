@@ -37,17 +37,17 @@ async def _settle(tools: RunTools, course: Course) -> str:
     if not seen:
         return await _settle_with_strangers(tools, course)
     other = seen[0]
+    if other.run == course.run.id:
+        return ""  # a create that was given up ended after all: the next try finds it
     if other.state in ENDED:
         await tools.ends.collect_of_others(other)
-        return ""
-    if await is_over(tools, other):
-        course.waits_for = f"the container of the run {other.run} could not be removed in time"
-        await course.pause(POLL_SEC)
-        return ""
-    if course.bot is None or course.bot.schedule.concurrency is Concurrency.FORBID:
+    elif await is_over(tools, other):
+        await _clear_away(tools, course, other)
+    elif course.bot is None or course.bot.schedule.concurrency is Concurrency.FORBID:
         return f"the run {other.run} of the same bot was still going on"
-    course.waits_for = f"the run {other.run} could not be stopped in time"
-    await _replace(tools, course, other)
+    else:
+        course.waits_for = f"the run {other.run} could not be stopped in time"
+        await _replace(tools, course, other)
     return ""
 
 
@@ -56,6 +56,15 @@ async def is_over(tools: RunTools, other: Container) -> bool:
     a moment after its death, and a retry or a person may come that soon."""
     run = await tools.repository.get_run(other.run)
     return run is not None and run.outcome is not None
+
+
+async def _clear_away(tools: RunTools, course: Course, other: Container) -> None:
+    """What belongs to a run that is over: one that was only created nobody else comes for."""
+    if other.state is ContainerState.CREATED:
+        await tools.ends.throw_away(other)
+        return
+    course.waits_for = f"the container of the run {other.run} could not be removed in time"
+    await course.pause(POLL_SEC)
 
 
 async def _replace(tools: RunTools, course: Course, other: Container) -> None:

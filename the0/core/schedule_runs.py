@@ -22,6 +22,7 @@ from the0.errors import The0Error, Unavailable
 from the0.models import BotSchedule, Container, ContainerState, Run
 
 CLOSE_POLL_SEC = 0.05
+NOT_RUNNING = (*ENDED, ContainerState.CREATED)
 SUPERSEDED = "the bot's next slot was due before it could be started"
 
 log = logging.getLogger(__name__)
@@ -189,7 +190,7 @@ class ActiveRuns:
                 driver.look()
         await self._end_hopeless()
         for one in containers:
-            if one.state in ENDED and one.run not in self._drivers:
+            if one.state in NOT_RUNNING and one.run not in self._drivers:
                 await self._clear_away(one)
 
     async def _end_hopeless(self) -> None:

@@ -55,6 +55,7 @@ class Starter:
                     return None
                 return await self._try()
             except Occupied:
+                self._perhaps_created = True  # by a create whose answer never came
                 if not await make_room(self._tools, self._course):
                     return None
             except Unavailable as error:

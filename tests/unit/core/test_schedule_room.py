@@ -16,14 +16,16 @@ OTHER = "2" * 32
 
 
 class World:
-    """The tools of a run beside one container that Docker lists as running."""
+    """The tools of a run beside one container, which Docker lists in `state`."""
 
-    def __init__(self, recorded: Run) -> None:
+    def __init__(self, recorded: Run, state: ContainerState = ContainerState.RUNNING) -> None:
         self.recorded = recorded
+        self.state = state
         self.ended: list[Run] = []
+        self.removed: list[str] = []
         self.engine = SimpleNamespace(look_at=self._look_at, fault="")
         self.repository = SimpleNamespace(get_run=self._get_run)
-        self.ends = SimpleNamespace(record_unstarted=self._record)
+        self.ends = SimpleNamespace(record_unstarted=self._record, throw_away=self._throw_away)
 
     def now(self) -> Any:
         return SLOT
@@ -35,7 +37,7 @@ class World:
                 name="n",
                 bot_id=bot_id,
                 type=BotType.SCHEDULED,
-                state=ContainerState.RUNNING,
+                state=self.state,
                 run=OTHER,
             )
         ]
@@ -48,6 +50,9 @@ class World:
         self.ended.append(run)
         return True
 
+    async def _throw_away(self, container: Container) -> None:
+        self.removed.append(container.run)
+
 
 @pytest.mark.parametrize("outcome", [None, Outcome.FAILED])
 async def test_a_run_whose_end_is_recorded_is_over_whatever_docker_still_lists(
@@ -58,3 +63,9 @@ async def test_a_run_whose_end_is_recorded_is_over_whatever_docker_still_lists(
     again = await make_room(world, course)
     assert again == (outcome is Outcome.FAILED)
     assert [one.outcome for one in world.ended] == ([] if again else [Outcome.SKIPPED])
+
+
+async def test_what_was_created_for_a_run_that_is_over_makes_room() -> None:
+    world: Any = World(run(id=OTHER, outcome=Outcome.MISSED), ContainerState.CREATED)
+    assert await make_room(world, Course(run(), bot()))
+    assert (world.removed, world.ended) == ([OTHER], [])
