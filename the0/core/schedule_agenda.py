@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from the0.core.plan import Absence, Wanted
-from the0.core.schedule_plan import LATE, MISSED_RECORDED, appointment, catch_up
-from the0.core.schedule_times import Appointment, NextAfter, Timers, passed
+from the0.core.schedule_plan import LATE, MISSED_RECORDED, appointment, catch_up, due_after
+from the0.core.schedule_times import INSTANT, Appointment, NextAfter, Timers, passed
 from the0.errors import InvalidInput
 from the0.models import BotSchedule
 from the0.plugin.interfaces import Scheduler
@@ -63,11 +63,9 @@ class Agenda:
         if before is not None and _timing(before) == _timing(wanted):
             self._rearm(wanted)
             return None
-        planned = None if seen else wanted.planned
-        slots: Sequence[datetime] = ()
-        if planned and planned <= now:
-            slots = passed(self._after(wanted), planned, now, MISSED_RECORDED)
-        return self._judge_passed(wanted, slots, now)
+        if seen or wanted.planned is None:
+            return Verdict(wanted, next=self._arm(wanted, now))
+        return self._judge_passed(wanted, wanted.planned, now)
 
     def take_due(self, now: datetime) -> Verdict | None:
         """The next verdict on a slot that is due, in the order of due times; None for no more."""
@@ -77,14 +75,18 @@ class Agenda:
         bot = self._bots[due.bot_id]
         assert bot is not None, due
         if now - due.due > LATE:
-            slots = passed(self._after(bot), due.slot, now, MISSED_RECORDED)
-            return self._judge_passed(bot, slots, now)
+            return self._judge_passed(bot, due.slot, now)
         return Verdict(bot, start=(due.slot,), next=self._arm(bot, due.slot))
 
-    def _judge_passed(self, bot: BotSchedule, slots: Sequence[datetime], now: datetime) -> Verdict:
+    def _judge_passed(self, bot: BotSchedule, since: datetime, now: datetime) -> Verdict:
+        """Of the slots from `since` on those that were due before now; the next one is armed."""
+        until = now - due_after(bot)
+        slots = passed(self._after(bot), since, until, MISSED_RECORDED) if since <= until else ()
         start = catch_up(bot, slots, now)
         missed = slots[:-1] if start else slots
-        return Verdict(bot, (start,) if start else (), missed, self._arm(bot, now))
+        # What a plan beyond now stands for is unknown: a clock, or the schedule, was another one.
+        armed = self._arm(bot, max(until, min(since - INSTANT, now)))
+        return Verdict(bot, (start,) if start else (), missed, armed)
 
     def _arm(self, bot: BotSchedule, after: datetime) -> datetime | None:
         try:

@@ -49,8 +49,13 @@ class Scheduler:
     host: str
 
 
+def due_after(bot: BotSchedule) -> timedelta:
+    """How long after each of its slots the bot is due."""
+    return jitter(bot.id, bot.schedule.jitter_sec)
+
+
 def due_of(bot: BotSchedule, slot: datetime) -> datetime:
-    return slot + jitter(bot.id, bot.schedule.jitter_sec)
+    return slot + due_after(bot)
 
 
 def appointment(bot: BotSchedule, slot: datetime) -> Appointment:

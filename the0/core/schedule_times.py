@@ -19,6 +19,7 @@ Clock = Callable[[], datetime]
 """The wall clock, in UTC. It may be set at any moment, forwards and back."""
 
 RUN_ID_DIGITS = 32
+INSTANT = timedelta(microseconds=1)
 _FIRST_WINDOW = timedelta(minutes=1)
 _WIDER = 8
 
@@ -48,7 +49,7 @@ def passed(next_after: NextAfter, since: datetime, now: datetime, most: int) -> 
     window = _FIRST_WINDOW
     while True:
         start = max(since, now - window)
-        found = deque(_between(next_after, start - timedelta(microseconds=1), now), maxlen=most)
+        found = deque(_between(next_after, start - INSTANT, now), maxlen=most)
         if len(found) == most or start == since:
             return tuple(found)
         window *= _WIDER

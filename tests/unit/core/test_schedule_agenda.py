@@ -15,6 +15,7 @@ from tests.unit.core.schedule_samples import bot
 from the0.builtin.cron import CronScheduler
 from the0.core.plan import Absence, Invalid
 from the0.core.schedule_agenda import Agenda, Verdict
+from the0.core.schedule_plan import due_of
 from the0.models import CatchUp
 from the0.plugin.interfaces import PluginArgs
 
@@ -148,3 +149,34 @@ def test_no_slot_is_given_out_twice_and_none_is_left_out(steps: Any, catch_up: C
     assert slots == sorted(set(slots))
     if slots:
         assert slots == [minute(1) + timedelta(minutes=n) for n in range(len(slots))]
+
+
+RESTARTS = st.lists(st.tuples(st.booleans(), st.floats(0.1, 200)), max_size=30)
+
+
+@given(RESTARTS, st.floats(0, 300), st.sampled_from(CatchUp))
+def test_restarts_leave_out_no_slot_and_take_none_before_it_is_due(
+    steps: Any, jitter_sec: float, catch_up: CatchUp
+) -> None:
+    agenda, now, wanted = Agenda(CRON), NOW, bot(catch_up=catch_up, jitter_sec=jitter_sec)
+    agenda.take_in("a", wanted, now)
+    slots: list[datetime] = []
+    for restarted, seconds in steps:
+        before, now = now, now + timedelta(seconds=seconds)
+        verdicts = []
+        if restarted:
+            planned, agenda = agenda.next_slot("a"), Agenda(CRON)
+            verdicts.append(agenda.take_in("a", replace(wanted, planned=planned), now))
+        for verdict in (*verdicts, *take_all(agenda, now)):
+            assert verdict is not None
+            given_out = [*verdict.missed, *verdict.start]
+            assert all(before < due_of(wanted, slot) <= now for slot in given_out)
+            slots += given_out
+    assert slots == [minute(1) + timedelta(minutes=n) for n in range(len(slots))]
+
+
+def test_a_restart_between_a_slot_and_its_jitter_keeps_the_slot() -> None:
+    late = bot(planned=minute(0), expression="@hourly", jitter_sec=3600.0)
+    agenda = Agenda(CRON)
+    assert agenda.take_in("a", late, NOW) == Verdict(late, next=minute(0))
+    assert agenda.next_due() == due_of(late, minute(0))
