@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from bson import Binary, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, DBRef, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
 from the0.errors import InvalidDocument
 from the0.models import JSON
@@ -75,6 +75,8 @@ def _to_json(value: Any, path: str, depth: int) -> JSON:
         return _integer(int(value), path)
     if isinstance(value, float):
         return _finite(value, path)
+    if isinstance(value, DBRef):  # what BSON makes of every object with `$ref` and `$id`
+        value = value.as_doc()
     if isinstance(value, Mapping | list | tuple):
         return _container(value, path, depth, _to_json)
     return _bson_only(value, path)

@@ -101,6 +101,18 @@ async def test_a_record_comes_back_as_it_was_stored(repository: Repository) -> N
     assert not await repository.finish_run(ended(full)), "the first record stays"
 
 
+async def test_a_result_that_cannot_be_read_costs_only_itself(
+    repository: Repository, mongod: Server
+) -> None:
+    reference = {"$ref": "orders", "$id": 2**80, "$db": "book"}
+    runs = [run(SLOT + timedelta(minutes=n)) for n in range(2)]
+    await repository.record_runs([ended(one, result=reference) for one in runs])
+    with pymongo.MongoClient[dict[str, Any]](mongod.url) as client:
+        broken = {"$set": {"result": float("nan")}}
+        client["the0"]["runs"].update_one({"_id": runs[1].id}, broken)
+    assert [one.result for one in await repository.list_runs()] == [None, reference]
+
+
 async def test_leases_change_hands_only_as_they_were_read(repository: Repository) -> None:
     mine = run()
     await repository.claim_run(mine)

@@ -17,10 +17,12 @@ from the0.values import MAX_DEPTH, config_json, read_time, to_bson, to_json
 
 EXACT = st.integers(-(10**34) + 1, 10**34 - 1)
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+# `$ref` beside `$id`, as JSON Schema has them too, is a type of its own in BSON.
+NAMES = KEYS | st.sampled_from(["$ref", "$id", "$db"])
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 STORABLE = st.recursive(
     st.none() | st.booleans() | EXACT | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=10,
 )
 ID = ObjectId("0123456789abcdef01234567")
@@ -56,6 +58,10 @@ def test_what_cannot_be_stored_is_an_invalid_document(value: Any) -> None:
         (Timestamp(0, 1), "1970-01-01T00:00:00.000Z"),
         (Code("function() {}"), "function() {}"),
         (MaxKey(), "MaxKey()"),
+        (
+            DBRef("c", 2**60, "d", more=[ID]),
+            {"$ref": "c", "$id": 2**60, "$db": "d", "more": [str(ID)]},
+        ),
     ],
 )
 def test_what_only_bson_knows_becomes_json(value: Any, plain: Any) -> None:
@@ -70,7 +76,7 @@ def test_what_only_bson_knows_becomes_json(value: Any, plain: Any) -> None:
         Decimal128("Infinity"),
         10**34,
         Decimal128("1E+6000").to_decimal(),
-        DBRef("c", 1),
+        DBRef("c", float("nan")),
         DatetimeMS(2**62),
         object(),
         "\ud800",

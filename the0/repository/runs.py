@@ -17,7 +17,8 @@ from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
-from the0.models import BotType, Condition, Outcome, Run, Trigger
+from the0.errors import InvalidDocument
+from the0.models import JSON, BotType, Condition, Outcome, Run, Trigger
 from the0.repository.connection import Connection, Document
 from the0.values import to_bson, to_json
 
@@ -237,9 +238,17 @@ def _run(document: Mapping[str, Any]) -> Run:
         "outcome": Outcome(document["outcome"]) if document.get("outcome") else None,
         "conditions": tuple(_condition(one) for one in document.get("conditions", ())),
         "log_tail": tuple(document.get("log_tail", ())),
-        "result": to_json(document.get("result")),
+        "result": _result(document.get("result")),
     }
     return Run(**known | changed)
+
+
+def _result(stored: Any) -> JSON:
+    """None for one that cannot be read: it is a stranger's, and lists of runs hold many."""
+    try:
+        return to_json(stored, "result")
+    except InvalidDocument:
+        return None
 
 
 def _condition(document: Mapping[str, Any]) -> Condition:
