@@ -20,7 +20,8 @@ from the0.models import Run
 from the0.repository import Repository
 
 MISSED_AFTER_SEC = 5.0
-"""How long others have to claim a slot that this scheduler saw too late."""
+"""After the start deadline of a slot that this scheduler saw too late: until then another one may
+still have it in its queue, and claim it."""
 
 WRITE_DELAY_SEC = 0.2
 RETRY_SEC = 2.0
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Missed:
     not_before: float
-    runs: Sequence[Run]
+    run: Run
 
 
 class Ledger:
@@ -67,11 +68,12 @@ class Ledger:
         if not forward or bot_id not in self._open:
             self._mark(bot_id, forward=forward)
 
-    def missed(self, bot_id: str, runs: Sequence[Run]) -> None:
-        """Record these, unless somebody claims them within a moment."""
+    def missed(self, bot_id: str, runs: Sequence[Run], now: datetime) -> None:
+        """Record these once nobody can claim them any more, unless somebody has by then."""
         for run in runs:
             self.open(bot_id, run.slot)
-        self._missed.append(_Missed(time.monotonic() + MISSED_AFTER_SEC, runs))
+            left = max(0.0, (run.deadline - now).total_seconds())
+            self._missed.append(_Missed(time.monotonic() + left + MISSED_AFTER_SEC, run))
         self._changed.set()
 
     def _mark(self, bot_id: str, *, forward: bool) -> None:
@@ -113,12 +115,12 @@ class Ledger:
     async def _record_missed(self) -> None:
         now = time.monotonic()
         ripe = [one for one in self._missed if one.not_before <= now]
-        runs = [run for one in ripe for run in one.runs]
+        runs = [one.run for one in ripe]
         for start in range(0, len(runs), BATCH):
             stored = await self._repository.record_runs(runs[start : start + BATCH])
             if stored:
                 log.warning("%d slots were missed: no scheduler was there", stored)
-        self._missed = [one for one in self._missed if one not in ripe]
+        self._missed = [one for one in self._missed if one.not_before > now]
         for run in runs:
             self.settle(run.bot_id, run.slot)
 

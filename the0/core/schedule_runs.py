@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -215,15 +215,30 @@ class ActiveRuns:
         """Let starts in flight end within `timeout_sec`; everything else is left where it stands,
         for others to take over at once."""
         self._closed = True
+        queued = self._queued()
+        for task, run_id in self._tasks.items():
+            if not self._drivers[run_id].course.creating:
+                task.cancel()
         until = time.monotonic() + timeout_sec
         while any(one.course.creating for one in self._drivers.values()):
             if time.monotonic() > until:
                 break
             await asyncio.sleep(CLOSE_POLL_SEC)
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
+            await self._tools.repository.record_runs(queued)
             await self._tools.repository.release_leases(self._who.owner)
         except The0Error as error:
             log.warning("the runs could not be handed over: %s", error)
+
+    def _queued(self) -> Sequence[Run]:
+        """Runs that are due, as claims of nobody. A scheduler was there for their slots, so that
+        `catch_up` is no matter: the next one takes them over."""
+        courses = [one.course for one in self._drivers.values() if one.starting]
+        return [
+            replace(one.run, owner="", lease_until=None)
+            for one in courses
+            if not (one.claimed or one.asked or one.given_up)
+        ]

@@ -222,8 +222,11 @@ class ScheduleService:
             self._runs.begin(run_of(slot), bot, on_claim=settle)
         if verdict.missed:
             missed = [run_of(slot) for slot in verdict.missed]
-            records = [unstarted(run, Outcome.MISSED, NOBODY_THERE, now) for run in missed]
-            self._ledger.missed(bot.id, records)
+            records = [
+                unstarted(run, Outcome.MISSED, NOBODY_THERE, max(now, run.deadline))
+                for run in missed
+            ]
+            self._ledger.missed(bot.id, records, now)
         if verdict.next != bot.planned or verdict.start or verdict.missed:
             self._ledger.plan(bot.id, verdict.next, forward=forward)
 

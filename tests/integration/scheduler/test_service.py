@@ -148,7 +148,7 @@ async def test_many_schedules_due_in_one_second(world: World) -> None:
 
 
 async def test_a_clock_set_an_hour_ahead_and_back(world: World) -> None:
-    world.put(["a"], "@every 10m", catch_up="skip")
+    world.put(["a"], "@every 10m", catch_up="skip", start_deadline_sec=5)
     async with world.running() as service:
         world.clock.offset = timedelta(hours=1)
         await until(lambda: world.runs.count_documents({}) >= 6, "six slots were passed over", 30)
@@ -159,6 +159,21 @@ async def test_a_clock_set_an_hour_ahead_and_back(world: World) -> None:
     assert {run["outcome"] for run in records} == {"missed"}
     assert len({run["slot"] for run in records}) == len(records) in (6, 7)
     assert world.executor.tally.starts == []
+
+
+async def test_what_a_scheduler_had_in_its_queue_is_run_by_the_next(world: World) -> None:
+    due = (datetime.now(UTC) + timedelta(seconds=5)).replace(microsecond=0)
+    schedule = f"{due.second} {due.minute} {due.hour} {due.day} {due.month} *"
+    world.put([f"bot-{number}" for number in range(5 * STARTS_AT_ONCE)], schedule)
+    world.executor.start_sec = 2.0
+    async with world.running():
+        await until(lambda: world.executor.tally.starts, "the first ones are started")
+    assert len(world.executor.tally.starts) < 5 * STARTS_AT_ONCE
+    async with world.running():
+        await until(lambda: world.runs.count_documents({"active": True}) == 0, "all have ended")
+    assert [run["outcome"] for run in world.runs.find()] == ["succeeded"] * 5 * STARTS_AT_ONCE
+    assert len({one.run for one in world.executor.tally.starts}) == 5 * STARTS_AT_ONCE
+    assert len(world.executor.tally.starts) == 5 * STARTS_AT_ONCE
 
 
 async def test_after_a_clock_was_set_back_no_slot_comes_again(world: World) -> None:

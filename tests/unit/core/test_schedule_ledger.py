@@ -93,7 +93,7 @@ async def test_missed_slots_are_recorded_after_a_moment_and_in_spite_of_outages(
         monkeypatch.setattr(schedule_ledger, name, 0.05)
     records.away = True
     missed = [run(), run(id="2" * 32, slot=LATER)]
-    ledger.missed("a", missed)
+    ledger.missed("a", missed, missed[-1].deadline)
     ledger.plan("a", LATEST, forward=True)
     writing = asyncio.create_task(ledger.run())
     await asyncio.sleep(0.3)
@@ -101,6 +101,21 @@ async def test_missed_slots_are_recorded_after_a_moment_and_in_spite_of_outages(
     records.away = False
     await _until(lambda: records.plans.get("a") == (LATEST, True))
     assert records.missed == missed
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+
+async def test_a_slot_is_not_missed_while_another_scheduler_may_still_start_it(
+    ledger: Ledger, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MISSED_AFTER_SEC", "WRITE_DELAY_SEC"):
+        monkeypatch.setattr(schedule_ledger, name, 0.05)
+    too_late, queued = run(deadline=LATER), run(id="2" * 32, slot=LATER, deadline=LATEST)
+    ledger.missed("a", [queued, too_late], LATER)
+    writing = asyncio.create_task(ledger.run())
+    await _until(lambda: records.missed)
+    await asyncio.sleep(0.3)
+    assert records.missed == [too_late]
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
 
