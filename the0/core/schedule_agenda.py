@@ -8,7 +8,7 @@ from datetime import datetime
 
 from the0.core.plan import Absence, Wanted
 from the0.core.schedule_plan import LATE, MISSED_RECORDED, appointment, catch_up, due_after
-from the0.core.schedule_times import INSTANT, Appointment, NextAfter, Timers, passed
+from the0.core.schedule_times import INSTANT, NEVER, Appointment, NextAfter, Timers, passed
 from the0.errors import InvalidInput
 from the0.models import BotSchedule
 from the0.plugin.interfaces import Scheduler
@@ -89,9 +89,8 @@ class Agenda:
         return Verdict(bot, (start,) if start else (), missed, armed)
 
     def _arm(self, bot: BotSchedule, after: datetime) -> datetime | None:
-        try:
-            slot = self._after(bot)(after)
-        except InvalidInput:  # it has fired for the last time
+        slot = self._after(bot)(after)
+        if slot == NEVER:
             self._timers.remove(bot.id)
             return None
         self._timers.set(appointment(bot, slot))
@@ -103,10 +102,15 @@ class Agenda:
             self._timers.set(Appointment(appointment(bot, armed.slot).due, bot.id, armed.slot))
 
     def _after(self, bot: BotSchedule) -> NextAfter:
-        schedule = bot.schedule
-        return lambda after: self._scheduler.next_after(
-            schedule.expression, schedule.timezone, after
-        )
+        expression, timezone = _timing(bot)
+
+        def next_after(after: datetime) -> datetime:
+            try:
+                return self._scheduler.next_after(expression, timezone, after)
+            except InvalidInput:  # it has fired for the last time
+                return NEVER
+
+        return next_after
 
     def _forget(self, bot_id: str, *, gone: bool) -> None:
         self._timers.remove(bot_id)

@@ -39,7 +39,7 @@ from the0.core.schedule_times import Clock, utc_now
 from the0.core.schedule_views import scheduled_bot_json
 from the0.core.site import Site, host_hold, host_probes, wait_for
 from the0.core.stopping import Stopping
-from the0.core.tasks import Tasks
+from the0.core.tasks import Breath, Tasks
 from the0.core.views import condition_json
 from the0.errors import The0Error
 from the0.events import EventSource
@@ -63,8 +63,6 @@ RENEWALS_PER_LEASE = 3
 ENGINE_RETRY_SEC = 1.0
 STARTS_END_SEC = 10.0
 LAST_WRITES_SEC = 5.0
-YIELD_EVERY = 200
-YIELD_AFTER_DUE = 10
 
 log = logging.getLogger(__name__)
 
@@ -206,12 +204,10 @@ class ScheduleService:
     async def _fire(self) -> None:
         """Bring what is due on its way; of many at once the first ones while the others are still
         looked at."""
-        now, count = self._now(), 0
+        now, breath = self._now(), Breath()
         while verdict := self._agenda.take_due(now):
             self._carry_out(verdict, forward=True)
-            count += 1
-            if count % YIELD_AFTER_DUE == 0:
-                await asyncio.sleep(0)
+            await breath.take()
 
     def _carry_out(self, verdict: Verdict, *, forward: bool) -> None:
         bot, now = verdict.bot, self._now()
@@ -262,10 +258,10 @@ class ScheduleService:
 
     async def _read(self, expected: Collection[str]) -> None:
         changed = await self._reader.read_all(expected)
-        for number, bot_id in enumerate(changed):
-            if number % YIELD_EVERY == 0:
-                await asyncio.sleep(0)
+        breath = Breath()
+        for bot_id in changed:
             self._take_in(bot_id)
+            await breath.take()
         self.metrics.last_read.set_to_current_time()
         await self._look_at_runtimes()
 

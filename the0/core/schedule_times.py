@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,15 +13,16 @@ from the0.core.backoff import fraction
 from the0.models import canonical_hash
 
 NextAfter = Callable[[datetime], datetime]
-"""The first slot strictly after a time, both in UTC."""
+"""The first slot strictly after a time, both in UTC; NEVER for none any more."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 Clock = Callable[[], datetime]
 """The wall clock, in UTC. It may be set at any moment, forwards and back."""
 
 RUN_ID_DIGITS = 32
 INSTANT = timedelta(microseconds=1)
-_FIRST_WINDOW = timedelta(minutes=1)
-_WIDER = 8
+_LEAST_GAP = timedelta(seconds=1)
 
 
 def utc_now() -> datetime:
@@ -44,20 +45,40 @@ def jitter(bot_id: str, jitter_sec: float) -> timedelta:
 def passed(next_after: NextAfter, since: datetime, now: datetime, most: int) -> Sequence[datetime]:
     """The newest `most` slots from `since` to `now` (both included), oldest first.
 
-    Looks back from now in ever wider windows, so that it costs little how long ago `since` is.
+    Looks for one after the other, backwards, so that it costs little how long ago `since` is, and
+    how many slots there were.
     """
-    window = _FIRST_WINDOW
-    while True:
-        start = max(since, now - window)
-        found = deque(_between(next_after, start - INSTANT, now), maxlen=most)
-        if len(found) == most or start == since:
-            return tuple(found)
-        window *= _WIDER
+    found: deque[datetime] = deque()
+    before, gap = now + INSTANT, _LEAST_GAP
+    while len(found) < most and (slot := _last(next_after, since, before, gap)):
+        found.appendleft(slot)
+        before, gap = slot, max(before - slot, _LEAST_GAP)
+    return tuple(found)
 
 
-def _between(next_after: NextAfter, after: datetime, until: datetime) -> Iterator[datetime]:
-    while (after := next_after(after)) <= until:
-        yield after
+def _last(
+    next_after: NextAfter, since: datetime, before: datetime, gap: timedelta
+) -> datetime | None:
+    """The last slot from `since` on and before `before`: first sought `gap` earlier, where the
+    one before it suggests it, then ever farther back."""
+    while before > since:
+        gap = min(gap, before - since)
+        slot = next_after(before - gap - INSTANT)
+        if slot < before:
+            return _newest(next_after, slot, before)
+        if gap == before - since:
+            break
+        gap *= 2
+    return None
+
+
+def _newest(next_after: NextAfter, slot: datetime, before: datetime) -> datetime:
+    """The last slot before `before`; `slot` is one."""
+    while (following := next_after(slot)) < before:
+        middle = following + (before - following) / 2
+        later = next_after(middle)
+        slot, before = (later, before) if later < before else (following, middle + INSTANT)
+    return slot
 
 
 @dataclass(frozen=True, order=True)

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 from the0.errors import The0Error
 
+STRETCH_SEC = 0.005
+
 log = logging.getLogger(__name__)
+
+
+class Breath:
+    """Lets all others have a turn in between, where long work has no other pause: by the time that
+    it took, as its parts may differ a thousandfold."""
+
+    def __init__(self, stretch_sec: float = STRETCH_SEC) -> None:
+        self._stretch_sec = stretch_sec
+        self._since = time.monotonic()
+
+    async def take(self) -> None:
+        """After each part of the work."""
+        if time.monotonic() - self._since >= self._stretch_sec:
+            await asyncio.sleep(0)
+            self._since = time.monotonic()
 
 
 class Tasks:

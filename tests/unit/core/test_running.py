@@ -12,7 +12,7 @@ import pytest
 from the0.core.dependencies import Dependencies
 from the0.core.lanes import Lanes
 from the0.core.leader import Leadership
-from the0.core.tasks import Tasks
+from the0.core.tasks import Breath, Tasks
 from the0.errors import The0Error, Unavailable
 
 
@@ -159,3 +159,12 @@ async def test_dependencies_are_told_by_name_when_they_change() -> None:
     assert found.all()["hung"].fault == "not asked yet"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_long_work_lets_others_run_by_the_time_that_it_took() -> None:
+    others: list[str] = []
+    asyncio.get_running_loop().call_soon(others.append, "ran")
+    await Breath(stretch_sec=3600).take()
+    assert others == []
+    await Breath(stretch_sec=0).take()
+    assert others == ["ran"]

@@ -16,6 +16,7 @@ from the0.builtin.cron import CronScheduler
 from the0.core.plan import Absence, Invalid
 from the0.core.schedule_agenda import Agenda, Verdict
 from the0.core.schedule_plan import due_of
+from the0.errors import InvalidInput
 from the0.models import CatchUp
 from the0.plugin.interfaces import PluginArgs
 
@@ -64,6 +65,19 @@ def test_the_newest_is_caught_up_with_where_that_is_wanted_and_not_too_late() ->
     verdict = Agenda(CRON).take_in("a", late, NOW)
     assert verdict is not None
     assert (verdict.start, verdict.missed) == ((), (minute(0),))
+
+
+def test_a_schedule_that_has_fired_for_the_last_time_misses_it_and_is_armed_no_more() -> None:
+    class Once(CronScheduler):
+        def next_after(self, expression: str, timezone: str, after: datetime) -> datetime:
+            if after < minute(0):
+                return minute(0)
+            raise InvalidInput("never again")
+
+    planned = bot(planned=minute(0))
+    agenda = Agenda(Once(PluginArgs("test", "", Path("/nowhere"))))
+    assert agenda.take_in("a", planned, NOW) == Verdict(planned, (), (minute(0),))
+    assert len(agenda) == 0
 
 
 def test_what_passed_while_it_was_disabled_never_was_a_slot() -> None:
