@@ -68,7 +68,7 @@ async def test_an_upload_that_broke_off_before_its_record_is_finished_by_the_nex
         (b"no zip", 422, "zip archive"),
         (archive(version="one"), 400, "version"),
         (archive(entrypoints={"bot": "missing.py"}), 400, "missing.py"),
-        (archive(runtime="cobol85"), 500, "cobol85"),
+        (archive(runtime="cobol85"), 422, "cobol85"),
     ],
 )
 async def test_an_archive_with_faults_is_refused_by_name(

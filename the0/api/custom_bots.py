@@ -13,7 +13,7 @@ from typing import Any
 from the0.api import schemas
 from the0.api.parts import USER, Parts, now_text
 from the0.api.routes import Answer, Call, Route
-from the0.errors import Conflict, NotFound
+from the0.errors import Conflict, InvalidArchive, NotFound, PluginError
 from the0.http import TooLarge, discard_body, read_body
 from the0.project import ArchivedProject, read_archive
 from the0.values import to_json
@@ -93,8 +93,14 @@ class CustomBots:
         limits = self._parts.settings.archive
         with scratch:
             project = await self._parts.work.call(read_archive, upload.path, limits)
-            self._parts.plugins.runtimes.get(project.config.runtime)
+            self._check_runtime(project.config.runtime)
             return await self._store(upload, project)
+
+    def _check_runtime(self, name: str) -> None:
+        try:
+            self._parts.plugins.runtimes.get(name)
+        except PluginError as error:
+            raise InvalidArchive(f"bot-config.yaml: runtime: {error.message}") from error
 
     async def list(self, _: Call) -> Answer:
         records = await self._parts.repository.list_custom_bots()

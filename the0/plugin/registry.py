@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -11,8 +10,13 @@ from the0.plugin.interfaces import Plugin
 
 P = TypeVar("P", bound=Plugin)
 
-_WORDS = {"nodejs": "node", "rust": "native", "gcc": "native", "cpp": "native", "ghc": "native"}
-"""Where names of the contract do not begin with the word of the distribution they come from."""
+_OURS = {
+    "the0-runtime-python": ("python3.11", "python3", "python"),
+    "the0-runtime-node": ("nodejs20", "nodejs"),
+    "the0-runtime-native": ("rust-stable", "gcc13", "cpp-gcc13", "ghc96"),
+    "the0-storage-minio": ("minio",),
+}
+"""What our own distributions provide, to be named where one of them is not installed."""
 
 
 def claimed_names(cls: type[Plugin]) -> tuple[str, ...]:
@@ -57,13 +61,16 @@ class Registry(Generic[P]):
         there = ", ".join(self.names()) or "none"
         lines = [
             f"No plugin provides the {self.kind} {name!r} (there is: {there}). "
-            f"Install the one that does, for example: pip install {self._distribution(name)}",
+            f"{self._remedy(name)}",
             *(f"  not in use: {line}" for line in self._set_aside),
         ]
         return "\n".join(lines)
 
-    def _distribution(self, name: str) -> str:
-        """By convention `the0-<kind>-<word>`: `python3.11` comes from the0-runtime-python."""
-        found = re.match(r"[a-z]+", name.lower())
-        word = found.group() if found else "<name>"
-        return f"the0-{self.kind}-{_WORDS.get(word, word)}"
+    def _remedy(self, name: str) -> str:
+        for distribution, names in _OURS.items():
+            if name in names and distribution.startswith(f"the0-{self.kind}-"):
+                return f"Install it: pip install {distribution}"
+        return (
+            "No distribution of the0 does: install the one that does, or write it "
+            f"(`the0 plugin new {self.kind} NAME`, docs/plugins.md)"
+        )

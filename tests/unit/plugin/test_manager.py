@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from typing import Any
+
 import pytest
 
 from tests.unit.plugin.plugin_sources import Install, runtime
 from the0.errors import PluginError
 from the0.plugin.interfaces import Runtime
 from the0.plugin.manager import PluginInfo, PluginManager
-from the0.plugin.registry import Registry
+from the0.plugin.registry import Registry, claimed_names
 
 
 def info(manager: PluginManager, distribution: str) -> PluginInfo:
@@ -80,18 +83,29 @@ def test_a_missing_name_says_what_there_is_and_how_to_get_it(install: Install) -
     assert "pip install the0-runtime-python" in refused.value.message
 
 
-@pytest.mark.parametrize(
-    ("runtime", "distribution"),
-    [
-        ("nodejs20", "the0-runtime-node"),
-        ("cpp-gcc13", "the0-runtime-native"),
-        ("cobol85", "the0-runtime-cobol"),
-        ("4th", "the0-runtime-<name>"),
-    ],
-)
-def test_how_to_get_a_missing_runtime_is_right(runtime: str, distribution: str) -> None:
-    with pytest.raises(PluginError, match=f"pip install {distribution}"):
+def test_how_to_get_each_plugin_of_ours_is_known() -> None:
+    manager = PluginManager.load()
+    every: list[tuple[str, Registry[Any]]] = [
+        ("runtime", manager.runtimes),
+        ("storage", manager.storages),
+    ]
+    homes = {one.value: one.dist.name for one in entry_points(group="the0") if one.dist}
+    told = set()
+    for kind, registry in every:
+        for cls in registry.classes():
+            home = homes.get(cls.__module__.partition(".")[0], "the0")
+            for name in claimed_names(cls) if home != "the0" else ():
+                told.add(name)
+                with pytest.raises(PluginError, match=f"pip install {home}$"):
+                    Registry[Any](kind, ()).get(name)
+    assert {"python3.11", "nodejs", "cpp-gcc13", "minio"} <= told
+
+
+@pytest.mark.parametrize("runtime", ["dotnet8", "scala3", "python4", "minio"])
+def test_no_distribution_is_named_that_does_not_have_it(runtime: str) -> None:
+    with pytest.raises(PluginError, match="the0 plugin new runtime NAME") as refused:
         Registry[Runtime]("runtime", ()).get(runtime)
+    assert "pip install" not in refused.value.message
 
 
 @pytest.mark.parametrize("name", ["The0.Runtime_Made", "the0-runtime-made"])
