@@ -346,7 +346,12 @@ class SchedulerSettings:
     warn_after_failures: int = setting(
         3, "A warning event follows so many failures of a bot in a row.", minimum=1, maximum=1000
     )
-    runs_kept: int = setting(200, "Records of runs kept per bot.", minimum=1, maximum=100000)
+    runs_kept: int = setting(
+        200,
+        "Records of runs kept per bot; of the last day each run has one.",
+        minimum=1,
+        maximum=100000,
+    )
     runs_kept_days: int = setting(
         90, "Days that records of runs are kept.", minimum=1, maximum=3650
     )

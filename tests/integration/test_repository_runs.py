@@ -161,8 +161,9 @@ async def test_records_are_kept_by_count_and_by_age(repository: Repository) -> N
     await repository.record_runs([ended(one) for one in runs])
     await repository.claim_run(run(SLOT - timedelta(days=1)))
     await repository.record_runs([ended(run(bot_id="b"))])
-    assert await repository.trim_runs("a", 4) == 2
-    assert await repository.trim_runs("a", 40) == 0
+    later = SLOT + timedelta(days=30)
+    assert await repository.trim_runs("a", 4, later) == 2
+    assert await repository.trim_runs("a", 40, later) == 0
     assert len(await repository.active_runs()) == 1
     assert await repository.forget_runs(SLOT + timedelta(days=3)) == 2
     left = [(one.bot_id, one.slot) for one in await repository.list_runs(limit=10)]
@@ -170,6 +171,23 @@ async def test_records_are_kept_by_count_and_by_age(repository: Repository) -> N
     assert left == [*kept, ("a", SLOT - timedelta(days=1))]
     since = await repository.ended_runs(SLOT + timedelta(days=4))
     assert [one.slot for one in since] == [SLOT + timedelta(days=n) for n in (4, 5)]
+
+
+async def test_a_slot_of_late_is_not_claimed_again_however_few_records_are_kept(
+    repository: Repository,
+) -> None:
+    slots = [run(SLOT + timedelta(hours=n)) for n in range(4)]
+    large = {"result": {"much": "x"}, "log_tail": ("one",)}
+    await repository.record_runs([ended(one, Outcome.FAILED, **large) for one in slots])
+    assert await repository.trim_runs("a", 1, slots[1].slot) == 1
+    assert await repository.claim_run(slots[0])
+    assert not await repository.claim_run(replace(slots[1], owner="two"))
+    kept = (await repository.list_runs("a"))[:3]
+    assert [one.slot for one in kept] == [one.slot for one in slots[:0:-1]]
+    assert [(one.result, one.log_tail) for one in kept] == [
+        tuple(large.values()),
+        *[(None, ())] * 2,
+    ]
 
 
 async def test_plans_move_forward_unless_they_are_made_anew(repository: Repository) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,8 +22,14 @@ from the0.settings import SchedulerSettings
 LAUNCH_KEPT = timedelta(minutes=2)
 """How long a launch without a container is left alone: its container may be in the making."""
 
+CLAIMS_KEPT = timedelta(days=1)
+"""How long after its start deadline no slot may be claimed again, however far a clock was set back
+and however many runs there are."""
+
 EVERY_SEC = 600.0
 TRIM_EVERY = 20
+"""Of so many runs one has its bot's records trimmed; which one, its id says."""
+
 WAITING = 10_000
 
 Alert = Callable[[str, Mapping[str, Any]], None]
@@ -51,7 +56,6 @@ class Keeping:
     def __init__(self, tools: KeepingTools) -> None:
         self._tools = tools
         self._ended: asyncio.Queue[Run] = asyncio.Queue(WAITING)
-        self._counts: Counter[str] = Counter()
         self._maintained = float("-inf")
 
     def note(self, run: Run) -> None:
@@ -72,9 +76,9 @@ class Keeping:
         tools = self._tools
         if run.outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST):
             await self._warn(run)
-        self._counts[run.bot_id] += 1
-        if self._counts[run.bot_id] % TRIM_EVERY == 0:
-            await tools.repository.trim_runs(run.bot_id, tools.settings.runs_kept)
+        if int(run.id, 16) % TRIM_EVERY == 0:
+            since = datetime.now(UTC) - CLAIMS_KEPT - (run.deadline - run.due)
+            await tools.repository.trim_runs(run.bot_id, tools.settings.runs_kept, since)
 
     async def _warn(self, run: Run) -> None:
         """Once, when the last of so many failures in a row is recorded."""

@@ -56,6 +56,8 @@ class Ledger:
 
     def settle(self, bot_id: str, slot: datetime) -> None:
         """Somebody has it, or it has its record."""
+        if slot not in self._open.get(bot_id, ()):
+            return
         self._open[bot_id].discard(slot)
         if not self._open[bot_id]:
             del self._open[bot_id]
@@ -133,3 +135,5 @@ class Ledger:
         except BaseException:
             self._mark(bot_id, forward=forward)
             raise
+        if bot_id not in self._open and bot_id not in self._dirty:
+            self._next.pop(bot_id, None)

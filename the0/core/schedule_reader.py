@@ -83,6 +83,8 @@ class ScheduleReader:
             self._fail(error.message)
             return ()
         report = self.desired.read(documents, expected, begun)
+        for bot_id in [one for one in self.last_runs if self.desired.get(one) is Absence.MISSING]:
+            del self.last_runs[bot_id]
         self._note(len(documents), report)
         return report.changed
 
@@ -122,10 +124,6 @@ class ScheduleReader:
         before = self.last_runs.get(run.bot_id)
         if before is None or (before.slot, before.attempt) <= (run.slot, run.attempt):
             self.last_runs[run.bot_id] = run
-
-    def forget(self, bot_id: str) -> None:
-        if self.desired.get(bot_id) is Absence.MISSING:
-            self.last_runs.pop(bot_id, None)
 
     async def _read_ended(self) -> None:
         """What other schedulers recorded since the last read."""

@@ -296,7 +296,6 @@ class ScheduleService:
         if wanted is Absence.MISSING:
             for driver in self._runs.of_bot(bot_id):
                 driver.stop("the bot was deleted")
-            self._reader.forget(bot_id)
         if verdict := self._agenda.take_in(bot_id, wanted, self._now()):
             self._carry_out(verdict, forward=False)
         self._rearmed.set()

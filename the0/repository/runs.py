@@ -163,8 +163,12 @@ class RunRecords:
 
     # --- retention ---
 
-    async def trim_runs(self, bot_id: str, keep: int) -> int:
-        """Forget all but the newest `keep` ended runs of a bot; how many went."""
+    async def trim_runs(self, bot_id: str, keep: int, claims_since: datetime) -> int:
+        """Forget all but the newest `keep` ended runs of a bot; how many went.
+
+        Of slots since `claims_since` the older ones keep their claims, without what may be large:
+        a clock that is set back makes these slots due again.
+        """
         with self.connection.call():
             found = self._runs.find({"bot_id": bot_id}, {"slot": 1})
             newest = found.sort("slot", DESCENDING).skip(keep - 1).limit(1)
@@ -176,6 +180,8 @@ class RunRecords:
                 "slot": {"$lt": oldest_kept[0]["slot"]},
                 "outcome": {"$ne": None},
             }
+            await self._runs.update_many(older, {"$set": {"result": None, "log_tail": []}})
+            older["slot"] = {"$lt": min(oldest_kept[0]["slot"], claims_since)}
             return (await self._runs.delete_many(older)).deleted_count
 
     async def forget_runs(self, before: datetime) -> int:

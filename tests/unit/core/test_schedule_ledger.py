@@ -68,6 +68,17 @@ async def test_a_plan_stays_at_the_first_slot_that_nobody_has_yet(
     assert records.plans == {"a": (LATEST, True)}
 
 
+async def test_nothing_is_remembered_of_what_is_written(ledger: Ledger, records: Records) -> None:
+    ledger.open("a", SLOT)
+    ledger.plan("a", LATER, forward=True)
+    ledger.settle("a", SLOT)
+    await ledger.flush()
+    ledger.settle("a", SLOT)
+    await ledger.flush()
+    assert records.plans == {"a": (LATER, True)}
+    assert not [value for value in vars(ledger).values() if isinstance(value, dict) and value]
+
+
 async def test_a_plan_that_was_made_anew_may_go_back(ledger: Ledger, records: Records) -> None:
     ledger.plan("a", LATEST, forward=False)
     ledger.plan("a", LATER, forward=True)
