@@ -168,6 +168,26 @@ async def test_runs_are_listed_by_bot_and_time_the_newest_first(host: ApiHost) -
     assert (await host.http.get(RUNS, params={"before": "noon"})).status_code == 400
 
 
+async def test_pages_of_runs_leave_out_none_of_one_slot(host: ApiHost) -> None:
+    runs = [a_run(minute, bot_id) for minute in range(2) for bot_id in ("one", "two", "three")]
+    runs.append(a_run(0, "one", id="one-again", attempt=2))
+    await host.repository.record_runs(runs)
+    every = [run.id for run in await host.repository.list_runs()]
+    assert len(every) == len(runs)
+
+    async def page(last: str) -> list[str]:
+        answer = await host.http.get(
+            RUNS, params={"limit": "2", **({"after": last} if last else {})}
+        )
+        return [run["id"] for run in answer.json()["runs"]]
+
+    seen = await page("")
+    while more := await page(seen[-1]):
+        seen += more
+    assert seen == every
+    assert (await host.http.get(RUNS, params={"after": "nothing"})).status_code == 404
+
+
 async def test_one_run_is_shown_whole(host: ApiHost) -> None:
     run = a_run(0, outcome=Outcome.FAILED, exit_code=137, oom_killed=True, reason="killed")
     await host.repository.record_runs([run])

@@ -81,8 +81,10 @@ class Runs:
         limit = read_time(before)
         if before and limit is None:
             raise InvalidInput(f"{before!r} is no time: give `before` like 2026-01-31T09:00:00Z.")
+        last = call.query.get("after")
+        after = await self._found(last) if last else None
         runs = await self._parts.repository.list_runs(
-            call.query.get("bot"), call.query["limit"], limit
+            call.query.get("bot"), call.query["limit"], limit, after
         )
         return Answer({"runs": [run_json(run) for run in runs]})
 

@@ -110,6 +110,11 @@ RUNS_QUERY = obj(
             "format": "date-time",
             "description": "Only runs of slots before this time; without an offset it is UTC.",
         },
+        "after": {
+            **TEXT,
+            "description": "The `id` of a page's last run: only what follows it. Unlike a time "
+            "it leaves out nothing where several runs have one slot.",
+        },
     }
 )
 RUN_LOGS_QUERY = obj({"lines": LOGS_QUERY["properties"]["lines"]})

@@ -140,14 +140,20 @@ class RunRecords:
         return sorted(found, key=lambda run: (run.due, run.id))
 
     async def list_runs(
-        self, bot_id: str | None = None, limit: int = 100, before: datetime | None = None
+        self,
+        bot_id: str | None = None,
+        limit: int = 100,
+        before: datetime | None = None,
+        after: Run | None = None,
     ) -> list[Run]:
-        """The newest runs, of one bot or of all, those of slots before `before`; by slot and
-        attempt, the newest first."""
+        """The newest runs, of one bot or of all, those of slots before `before`; by slot, attempt
+        and id, the newest first. `after` is the last one of the page before."""
         query: Document = {} if bot_id is None else {"bot_id": bot_id}
         if before is not None:
             query["slot"] = {"$lt": before}
-        order = [("slot", DESCENDING), ("attempt", DESCENDING)]
+        if after is not None:
+            query["$or"] = _follows(after)
+        order = [(name, DESCENDING) for name in ("slot", "attempt", "_id")]
         with self.connection.call():
             found = self._runs.find(query).sort(order).limit(limit)
             return [_run(one) async for one in found]
@@ -220,6 +226,15 @@ class RunRecords:
 
 
 _SPARSE: Mapping[str, Any] = {"sparse": True}
+
+
+def _follows(run: Run) -> list[Document]:
+    """What comes after `run` where the newest is first: many bots have runs of one slot."""
+    return [
+        {"slot": {"$lt": run.slot}},
+        {"slot": run.slot, "attempt": {"$lt": run.attempt}},
+        {"slot": run.slot, "attempt": run.attempt, "_id": {"$lt": run.id}},
+    ]
 
 
 def _document(run: Run) -> Document:
