@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from the0.sdk.output import log
 
@@ -91,7 +91,7 @@ class _Request(BaseHTTPRequestHandler):
             return
         params: dict[str, Any] = {name: values[0] for name, values in parse_qs(url.query).items()}
         params.update(_parameters(self.rfile.read(length)))
-        reply = self.server.answer(url.path, params)
+        reply = self.server.answer(unquote(url.path), params)
         self._send(reply.status, reply.body)
 
     def _send(self, status: int, body: str) -> None:

@@ -90,6 +90,11 @@ def test_parameters_of_url_and_body_come_together_and_the_body_wins(port: int) -
     assert answer["data"] == {"a": 1, "b": "2"}
 
 
+def test_a_path_may_hold_any_character(port: int) -> None:
+    query.handler("/net worth/\u00e4%")(lambda _: "heard")
+    assert ask(port, "GET", "/net%20worth/%C3%A4%25")[1] == {"status": "ok", "data": "heard"}
+
+
 def test_state_cannot_be_written_while_serving(port: int) -> None:
     status, answer = ask(port, "GET", "/write")
     assert (status, answer["status"]) == (500, "error")

@@ -43,7 +43,7 @@ async function respond(request, response, answer) {
     return;
   }
   const params = { ...Object.fromEntries(new URLSearchParams(search)), ...readParams(body) };
-  const { status, body: content } = await answer(path, params);
+  const { status, body: content } = await answer(decoded(path), params);
   send(response, status, content);
 }
 
@@ -74,6 +74,14 @@ function send(response, status, body) {
 function split(target) {
   const at = target.indexOf("?");
   return at < 0 ? [target, ""] : [target.slice(0, at), target.slice(at + 1)];
+}
+
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 module.exports = { serve };
