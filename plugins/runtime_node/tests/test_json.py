@@ -68,6 +68,12 @@ def test_without_exactness_only_integers_that_no_number_holds_change(values: lis
     assert rounded == [[int(float(one)) for one in value] for value in values]
 
 
+def test_a_string_may_have_many_mib() -> None:
+    texts = [json.dumps({"blob": piece * 2**22, "id": 2**60}) for piece in ("a1", '"\\')]
+    lengths = through_node(texts, "JSON.stringify(parseNumbers(t, 'x', '').blob.length)")
+    assert lengths == [2**23, 2**23]
+
+
 def test_what_javascript_wrote_itself_is_read_without_a_word() -> None:
     texts = [str(2**60), "66752584004515470", "1152921504606847000"]
     found = through_node(texts, "JSON.stringify(typeof parseExact(t))")

@@ -170,6 +170,13 @@ def test_impossible_keys_are_refused(sandbox: Sandbox, key: str) -> None:
         assert "RangeError" in ran.err
 
 
+def test_only_what_is_no_json_is_called_corrupt(sandbox: Sandbox) -> None:
+    sandbox.state.mkdir()
+    (sandbox.state / "deep.json").write_text("[" * 7000 + str(2**60) + "]" * 7000)
+    ran = sandbox.run("try { the0.state.get('deep') } catch (e) { console.log(e.name) }")
+    assert ran.out == "RangeError\n"
+
+
 @pytest.mark.parametrize("content", VECTORS["state"]["broken_files"])
 def test_a_broken_file_is_named_and_kept(sandbox: Sandbox, content: str) -> None:
     sandbox.state.mkdir()
@@ -257,6 +264,7 @@ query.handler("/meet", async (request) => {
   await new Promise((go) => (globalThis.met ? (globalThis.met(), go()) : (globalThis.met = go)))
   return [request.get("who"), query.getParams().who, request.get("constructor", "none")]
 })
+query.handler("/net worth/\u00e4", () => "heard")
 query.handler("/nothing", () => undefined)
 query.handler("/odd", () => { const a = []; a.push(a); return a })
 query.handler("/text", () => { throw "only text" })
@@ -296,7 +304,7 @@ def ask(port: int, method: str, target: str, body: str | None = None) -> tuple[i
 def without_extra(answer: Any) -> Any:
     """An answer whose list of queries has only those of the vectors."""
     text = json.dumps(answer)
-    for path in ("meet", "nothing", "odd", "text", "large"):
+    for path in ("net worth/\\u00e4", "meet", "nothing", "odd", "text", "large"):
         text = text.replace(f'"/{path}", ', "")
     return json.loads(text)
 
@@ -311,6 +319,8 @@ def test_served(port: int, case: dict[str, Any]) -> None:
     ("target", "expected"),
     [
         ("/nothing", (200, {"status": "ok", "data": None})),
+        ("/net%20worth/%C3%A4", (200, {"status": "ok", "data": "heard"})),
+        ("/net%20worth/%E4", (404, None)),
         ("/large", (200, {"status": "ok", "data": {"id": 12345678901234567890}})),
         ("/text", (500, {"status": "error", "error": "only text"})),
         ("//echo?a=1", (404, None)),

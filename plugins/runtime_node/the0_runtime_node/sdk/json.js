@@ -9,7 +9,7 @@
 
 const { randomUUID } = require("node:crypto");
 
-const LITERAL = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|NaN|-?Infinity/g;
+const LITERAL = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|NaN|-?Infinity/g;
 const INTEGER = /^-?\d+$/;
 const MAY_HOLD_LARGE = /\d{16}/;
 const MAY_HOLD_ODD = /NaN|Infinity/;
@@ -25,8 +25,10 @@ function parseExact(text) {
   if (!MAY_HOLD_LARGE.test(text) && !MAY_HOLD_ODD.test(text)) return JSON.parse(text);
   // A string that no value can have by chance stands for what JSON.parse would change or refuse.
   const mark = randomUUID();
-  const marked = text.replace(LITERAL, (literal) =>
-    isChanged(literal) || isOdd(literal) ? `"${mark}${literal}"` : literal,
+  const marked = outsideStrings(text, (piece) =>
+    piece.replace(LITERAL, (literal) =>
+      isChanged(literal) || isOdd(literal) ? `"${mark}${literal}"` : literal,
+    ),
   );
   return JSON.parse(marked, (_key, value) => {
     if (typeof value !== "string" || !value.startsWith(mark)) return value;
@@ -59,6 +61,36 @@ function stringify(value) {
     return `${mark}${one}`;
   });
   return mark ? text.replace(new RegExp(`"${mark}(-?\\d+)"`, "g"), "$1") : text;
+}
+
+/** JSON text with `change` made of all that is in no string. A regular expression for strings
+ * would overflow the stack at one of some MiB. */
+function outsideStrings(text, change) {
+  const pieces = [];
+  for (let at = 0; at < text.length; ) {
+    const begin = text.indexOf('"', at);
+    if (begin < 0) return pieces.join("") + change(text.slice(at));
+    const end = endOfString(text, begin);
+    pieces.push(change(text.slice(at, begin)), text.slice(begin, end));
+    at = end;
+  }
+  return pieces.join("");
+}
+
+function endOfString(text, begin) {
+  let end = begin;
+  do {
+    end = text.indexOf('"', end + 1);
+    if (end < 0) return text.length;
+  } while (isEscaped(text, end));
+  return end + 1;
+}
+
+/** Whether an odd number of backslashes stands before `at`. */
+function isEscaped(text, at) {
+  let first = at;
+  while (text[first - 1] === "\\") first -= 1;
+  return (at - first) % 2 === 1;
 }
 
 function isOdd(literal) {

@@ -41,7 +41,8 @@ function get(key, defaultValue, { exact = false } = {}) {
     if (exact) return json.parseExact(text);
     const remedy = "state.get(key, default, { exact: true }) gives it as a BigInt.";
     return json.parseNumbers(text, `state ${key}`, remedy);
-  } catch {
+  } catch (fault) {
+    if (!(fault instanceof SyntaxError)) throw fault;
     throw new CorruptStateError(
       `the state of key ${JSON.stringify(key)} is not JSON; repair or remove ${file}`,
     );
