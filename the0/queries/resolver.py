@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from the0.config import Settings
 from the0.core.launcher import QUERY_PORT
+from the0.core.tracked import FLUSH_SPEC
 from the0.documents import parse_bot
 from the0.errors import InvalidDocument, NotFound, Unavailable
 from the0.models import Bot, BotType, Container, ContainerState, Purpose
@@ -136,4 +137,5 @@ class Whereabouts:
 
 
 def _is_running_bot(one: Container) -> bool:
-    return one.purpose is Purpose.BOT and one.state is ContainerState.RUNNING
+    runs = one.purpose is Purpose.BOT and one.state is ContainerState.RUNNING
+    return runs and one.spec_hash != FLUSH_SPEC

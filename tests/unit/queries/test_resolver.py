@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from the0.config import Settings, load_settings
+from the0.core.tracked import FLUSH_SPEC
 from the0.errors import NotFound, The0Error, Unavailable
 from the0.models import BotType, Container, ContainerState, Purpose
 from the0.plugin.manager import PluginManager
@@ -56,12 +57,13 @@ class World:
             raise self.fault
         found = [_container(bot_id, ref) for bot_id, ref in self.running.items()]
         ended = _container("b", "ended", state=ContainerState.EXITED)
-        return [*found, ended, _container("", "waits", purpose=Purpose.QUERY)]
+        flush = _container("b", "stores what is left", spec_hash=FLUSH_SPEC)
+        return [*found, ended, flush, _container("", "waits", purpose=Purpose.QUERY)]
 
     def address(self, ref: str, port: int) -> tuple[str, int]:
         if self.fault:
             raise self.fault
-        if ref not in self.running.values():
+        if ref not in (*self.running.values(), "stores what is left"):
             raise NotFound(f"no container {ref}")
         return f"address of {ref}", port
 
