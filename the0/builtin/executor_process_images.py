@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from the0.plugin.interfaces import ImageSpec, Progress
 PYTHON = "/usr/bin/python3"
 """What runs the agent: its first line says so."""
 
+LAYING_OUT_SEC = 3600.0
+"""No build takes longer."""
+
 
 class Images:
     """The images below `root`: `images/<tag>.json` names a folder in `trees/`."""
@@ -32,7 +36,8 @@ class Images:
 
     def has(self, tag: str, digest: str) -> bool:
         found = self._find(tag)
-        return found is not None and found["digest"] == digest
+        whole = found is not None and (self._trees / found["tree"]).is_dir()
+        return whole and found["digest"] == digest
 
     def identity(self, tag: str) -> str:
         """Raises NotFound."""
@@ -60,14 +65,15 @@ class Images:
 
     def remove_old(self, tag: str, used: Collection[str]) -> None:
         """Forget the other images of `tag`'s runtime, and remove all trees that belong to no image
-        and are not `used`."""
+        and are not `used`, except recent ones: another process may be laying them out."""
         mark = _file_name(tag.rpartition(":")[0] + ":")
         for path in self._tags.glob("*.json"):
             if path.name.startswith(mark) and path.stem != _file_name(tag):
                 path.unlink()
         kept = {json.loads(path.read_text())["tree"] for path in self._tags.glob("*.json")}
         for tree in self._trees.iterdir():
-            if tree.name not in kept and str(tree) not in used:
+            recent = time.time() - tree.stat().st_ctime < LAYING_OUT_SEC
+            if tree.name not in kept and str(tree) not in used and not recent:
                 shutil.rmtree(tree)
 
     def _known(self, tag: str) -> Any:

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.leaks import CHECKOUT
+from the0.builtin import executor_process_images
 from the0.builtin.executor_process import ProcessExecutor
-from the0.builtin.executor_process_images import PYTHON
+from the0.builtin.executor_process_images import PYTHON, Images
 from the0.builtin.executor_process_keeper import MAX_OUTPUT
 from the0.builtin.executor_process_record import RUNNING, ProcessId, now, write_json
 from the0.models import ContainerSpec, ContainerState
@@ -170,8 +171,9 @@ def test_files_of_the_image_lie_over_the_machines_own(
 
 
 def test_old_images_go_once_nobody_uses_them(
-    executor: ProcessExecutor, spec: ContainerSpec
+    executor: ProcessExecutor, spec: ContainerSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(executor_process_images, "LAYING_OUT_SEC", 0.0)
     trees = executor.args.state_dir / "processes" / "trees"
     ref = run(executor, replace(spec, command=IDLE))
     executor.build_image("the0/test-process:2", "other", ImageSpec(packages=()), Silent())
@@ -181,6 +183,24 @@ def test_old_images_go_once_nobody_uses_them(
     executor.remove(ref)
     executor.build_image("the0/test-process:3", "third", ImageSpec(packages=()), Silent())
     assert len(list(trees.iterdir())) == 1
+
+
+def test_a_build_leaves_alone_what_another_one_is_laying_out(tmp_path: Path) -> None:
+    images = Images(tmp_path)
+    nothing = ImageSpec(packages=())
+    images.build("the0/one:1", "digest", nothing, Silent())
+    half = images.tree("the0/one:1")
+    (tmp_path / "images" / "the0%2Fone%3A1.json").rename(tmp_path / "its record, yet to come")
+    images.remove_old("the0/two:1", set())
+    assert half.is_dir()
+
+
+def test_an_image_without_its_files_is_none(tmp_path: Path) -> None:
+    images = Images(tmp_path)
+    images.build("the0/one:1", "digest", ImageSpec(packages=()), Silent())
+    assert images.has("the0/one:1", "digest")
+    shutil.rmtree(images.tree("the0/one:1"))
+    assert not images.has("the0/one:1", "digest")
 
 
 def test_packages_that_the_machine_lacks_are_named(executor: ProcessExecutor) -> None:
