@@ -33,7 +33,7 @@ def test_three_schedulers_killed_and_started_at_random(
 ) -> None:
     chance, site, begun = random.Random(3), schedules.site, datetime.now(UTC)
     for bot_id in BOTS:
-        schedules.put(bot_id, f"@every {PERIOD_SEC}s", seconds=1)
+        schedules.put(bot_id, f"@every {PERIOD_SEC}s", seconds=1, start_deadline_sec=10)
     hosts = [site.start_host("scheduler") for _ in range(3)]
     eventually(lambda: all(schedules.planned(bot_id) for bot_id in BOTS), "all are planned")
     first = {bot_id: schedules.planned(bot_id) or 0 for bot_id in BOTS}
