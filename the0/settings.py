@@ -18,6 +18,7 @@ from the0.settings_parsers import (
     absolute_path,
     address,
     addresses,
+    api_token,
     bucket,
     database_name,
     instance_name,
@@ -279,6 +280,7 @@ class ApiSettings:
     token: str = setting(
         "",
         "Token of the control API; empty means <state dir>/api.token, made at the first start.",
+        parse=api_token,
         secret=True,
     )
 

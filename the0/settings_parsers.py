@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from the0.text import bearer_token
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|d)")
 
@@ -97,6 +99,13 @@ def address(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", value):
         return value
     raise ValueError("an IP address or a host name")
+
+
+def api_token(value: Any) -> str:
+    """Empty, or a token; what blanks alone make is no token but a mistake."""
+    if isinstance(value, str):
+        return value and bearer_token(value)
+    raise ValueError("one line of printable ASCII characters, or empty")
 
 
 def addresses(value: Any) -> tuple[str, ...]:

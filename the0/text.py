@@ -35,6 +35,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def bearer_token(text: str) -> str:
+    """`text` without the blanks around it, if a header can carry it as a token.
+
+    Raises ValueError, in whose words the text does not stand: it is secret.
+    """
+    token = text.strip()
+    if not (token and token.isascii() and token.isprintable()):
+        raise ValueError("one line of printable ASCII characters")
+    return token
+
+
 def printable(text: str, limit: int = 300) -> str:
     """Text from outside as one harmless line: everything unprintable escaped, long text cut."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

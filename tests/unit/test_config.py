@@ -74,6 +74,18 @@ def test_text_of_the_environment_is_never_guessed_at() -> None:
     assert settings.mongo.uri == "mongodb://u:@int 3@h"
 
 
+def test_blanks_around_a_token_are_no_part_of_it() -> None:
+    settings = load_settings(CORE_SECTIONS, [], {"THE0_API__TOKEN": " secret\n"})
+    assert settings.api.token == "secret"
+
+
+@pytest.mark.parametrize("token", [" ", "\n", "hun\nter2", "hünter2"])
+def test_a_token_that_no_header_can_carry_is_refused_unseen(site: Site, token: str) -> None:
+    (fault,) = site.faults("", THE0_API__TOKEN=token)
+    assert fault.startswith("api.token = *** (environment variable THE0_API__TOKEN): must be")
+    assert "ter2" not in fault
+
+
 def test_all_faults_are_told_at_once_with_their_source(site: Site) -> None:
     text = '[limits]\nmemory_mb = "much"\n[runner]\nstarts_at_once = 0\n[mongo]\ntimout_sec = 3\n'
     faults = site.faults(text, BOT_CPU_SHARES="1", THE0_LOG_LEVEL="loud", THE0_NO_SUCH="1")

@@ -14,12 +14,14 @@ from the0.errors import Forbidden, InvalidSettings
 from the0.files import write_atomic
 from the0.http import Authorize
 from the0.settings import ApiSettings
+from the0.text import bearer_token
 
 
 def api_token(settings: ApiSettings, token_file: Path) -> str:
     """The token to ask for, made at the first start where none is set.
 
-    Raises InvalidSettings for an address that others can reach without a token of the settings.
+    Raises InvalidSettings for an address that others can reach without a token of the settings,
+    and for a file that holds no token.
     """
     if settings.token:
         return settings.token
@@ -34,7 +36,20 @@ def api_token(settings: ApiSettings, token_file: Path) -> str:
     if not token_file.exists():
         write_atomic(token_file, secrets.token_hex(32).encode() + b"\n")
     token_file.chmod(0o600)
-    return token_file.read_text().strip()
+    return _read(token_file)
+
+
+def _read(token_file: Path) -> str:
+    try:
+        return bearer_token(token_file.read_text())
+    except ValueError:
+        raise InvalidSettings(
+            "The control API is not started.",
+            [
+                f"{token_file} holds no token, which is one line of printable ASCII characters: "
+                "remove the file, and the next start makes one"
+            ],
+        ) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -54,7 +69,7 @@ def bearer(token: str, public: Collection[str]) -> Authorize:
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         sent = given.strip().encode("utf-8", "surrogateescape")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(sent, expected):
+        if scheme.lower() != "bearer" or not sent or not hmac.compare_digest(sent, expected):
             raise Forbidden(
                 "This needs `Authorization: Bearer <token>`: the setting api.token, or what stands "
                 "in the file api.token of the state directory."
