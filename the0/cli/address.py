@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from the0.cli.client import ApiClient
+from the0.cli.url import shown_url
 from the0.errors import Forbidden
 
 URL_VARIABLE = "THE0_API_URL"
@@ -56,8 +57,8 @@ def find_address(
     address = Address(url or found.url, token or found.token)
     if not address.token:
         raise Forbidden(
-            f"There is no token for the control API at {address.url}. If nothing is set up yet, "
-            f"run `the0 local start`; else give it with --token ({TOKEN_VARIABLE})."
+            f"There is no token for the control API at {shown_url(address.url)}. If nothing is set "
+            f"up yet, run `the0 local start`; else give it with --token ({TOKEN_VARIABLE})."
         )
     return address
 
@@ -92,14 +93,14 @@ def _from_settings(environ: Mapping[str, str]) -> Address:
 def _file_text(path: Any) -> str:
     try:
         return str(path.read_text()).strip()
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 
 def _listens(url: str) -> bool:
-    where = urlsplit(url)
     try:
+        where = urlsplit(url)
         with closing(socket.create_connection((where.hostname, where.port or 80), timeout=1)):
             return True
-    except OSError:
+    except (OSError, ValueError):
         return False

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from the0.cli.url import parsed_url, shown_url
 from the0.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -19,6 +20,7 @@ from the0.errors import (
     TooManyRequests,
     Unavailable,
 )
+from the0.text import bearer_token
 
 API = "/api/v1"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
@@ -32,18 +34,16 @@ class ApiClient:
     """One control API. Used as a context manager."""
 
     def __init__(self, url: str, token: str) -> None:
-        self.url = url.rstrip("/")
-        try:
-            self._http = httpx.Client(
-                base_url=self.url,
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=TIMEOUT,
-                trust_env=False,
-                # Certificates are loaded only where they are needed: it takes a while.
-                verify=self.url.startswith("https:"),
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise InvalidInput(f"{url!r} is no address of a control API: {error}") from error
+        self.shown = shown_url(url)
+        base = parsed_url(url)
+        self._http = httpx.Client(
+            base_url=base,
+            headers={"Authorization": f"Bearer {_checked(token)}"},
+            timeout=TIMEOUT,
+            trust_env=False,
+            # Certificates are loaded only where they are needed: it takes a while.
+            verify=base.scheme != "http",
+        )
 
     def __enter__(self) -> ApiClient:
         return self
@@ -104,23 +104,31 @@ class ApiClient:
         try:
             return answer.json()
         except ValueError as error:
-            raise Unavailable(f"{self.url} answers, but it is no control API of the0.") from error
+            raise Unavailable(f"{self.shown} answers, but it is no control API of the0.") from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise InvalidInput(f"{self.url!r} is no address of a control API: {error}") from error
         except httpx.TimeoutException as error:
-            raise DeadlineExceeded(f"The control API at {self.url} did not answer.") from error
+            raise DeadlineExceeded(f"The control API at {self.shown} did not answer.") from error
         except httpx.ConnectError as error:
             raise Unavailable(
-                f"The control API at {self.url} cannot be reached. Start it with "
+                f"The control API at {self.shown} cannot be reached ({error}). Start it with "
                 "`the0 local start`, or name another with --url (THE0_API_URL)."
             ) from error
         except httpx.TransportError as error:
-            raise Unavailable(f"The control API at {self.url} broke off: {error}") from error
+            raise Unavailable(f"The control API at {self.shown} broke off: {error}") from error
+
+
+def _checked(token: str) -> str:
+    try:
+        return bearer_token(token)
+    except ValueError as error:
+        raise InvalidInput(
+            f"The token of the control API has to be {error}; give it with --token "
+            "(THE0_API_TOKEN)."
+        ) from None
 
 
 def segment(text: str) -> str:

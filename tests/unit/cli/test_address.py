@@ -41,6 +41,9 @@ def test_what_is_given_is_taken_without_looking_further(environ: dict[str, str])
 def test_nothing_set_up_says_how_to_begin(environ: dict[str, str]) -> None:
     with pytest.raises(Forbidden, match="the0 local start"):
         find_address(None, None, environ)
+    with pytest.raises(Forbidden) as caught:
+        find_address("http://user:hunter2@x", None, environ)
+    assert "hunter2" not in caught.value.message
 
 
 def test_the_settings_name_address_and_token(environ: dict[str, str]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.answers import answering
 from the0.cli.client import ApiClient, error_of, segment
 from the0.errors import (
     Conflict,
@@ -67,9 +71,18 @@ def test_an_api_that_is_not_there_says_how_to_start_it() -> None:
         api.get("/bots")
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://[", "http://a:99999"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x", "nonsense", "", "http://", "http://a:b", f"http://{'a' * 70}", "http://\udcff"],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises((InvalidInput, Unavailable)), ApiClient(url, "t") as api:
+    with pytest.raises(InvalidInput, match="no address of a control API"):
+        ApiClient(url, "t")
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://a:99999"])
+def test_an_address_that_leads_nowhere_is_told(url: str) -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"), ApiClient(url, "t") as api:
         api.get("/bots")
 
 
@@ -79,3 +92,56 @@ def test_any_id_survives_its_way_through_a_path(text: str) -> None:
     assert "/" not in encoded
     assert encoded not in (".", "..")
     assert path_text(encoded) == text
+
+
+@pytest.mark.parametrize("token", ["SECRET", "SECRET\n", " SECRET ", "SECRET\r\n"])
+def test_blanks_around_a_token_are_no_part_of_it(token: str) -> None:
+    with answering([b"{}"]) as server, ApiClient(server.url, token) as api:
+        api.get("/bots")
+    assert server.tokens == ["Bearer SECRET"]
+
+
+@pytest.mark.parametrize(
+    "token", ["", " \n", "SEC\nRET", "S\u00c4CRET", "SECRET\udcff", "SE\0CRET"]
+)
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(InvalidInput, match="--token") as caught:
+        ApiClient("http://127.0.0.1:1", token)
+    assert "CRET" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@127.0.0.1:1",
+        "HTTP://user:hun@hunter2@127.0.0.1:1",
+        "http://user:a/hunter2@127.0.0.1:1",
+        "http://user:a hunter2@127.0.0.1:1",
+        "http://user:hunter2\n@127.0.0.1:1",
+        "user:hunter2@127.0.0.1:1",
+        "ftp://user:hunter2@127.0.0.1:1",
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(url: str) -> None:
+    with pytest.raises((InvalidInput, Unavailable)) as caught, ApiClient(url, "t") as api:
+        api.get("/bots")
+    assert "hunter2" not in caught.value.message
+    assert "***@127.0.0.1:1" in caught.value.message
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_server_whose_certificate_nobody_signed_gets_no_token(
+    scheme: str, tmp_path: Path
+) -> None:
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
+    names = "-subj /CN=x -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    subprocess.run([*make.split(), *names.split()], cwd=tmp_path, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with (
+        answering([b"{}"], tls=tls) as server,
+        ApiClient(f"{scheme}://127.0.0.1:{server.port}", "t") as api,
+        pytest.raises(Unavailable, match="certificate"),
+    ):
+        api.get("/bots")
+    assert server.tokens == []
