@@ -77,7 +77,7 @@ def query_values(schema: Schema, given: Mapping[str, Sequence[str]]) -> dict[str
 
 
 def _typed(kind: str | None, text: str) -> Any:
-    if kind == "integer" and text.isascii() and text.lstrip("-").isdigit() and len(text) < 20:
+    if kind == "integer" and text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20:
         return int(text)
     if kind == "boolean":
         return {"true": True, "1": True, "false": False, "0": False}.get(text, text)

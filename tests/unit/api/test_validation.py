@@ -61,6 +61,8 @@ def test_the_query_string_becomes_typed_values_with_defaults() -> None:
     [
         ({"lines": ["seven"]}, r"\$\.lines: must be integer"),
         ({"lines": ["-1"]}, r"\$\.lines"),
+        ({"lines": ["--5"]}, r"\$\.lines: must be integer"),
+        ({"lines": ["-"]}, r"\$\.lines: must be integer"),
         ({"lines": ["9" * 5000]}, r"\$\.lines"),
         ({"follow": ["perhaps"]}, r"\$\.follow: must be boolean"),
         ({"date": ["2026-01-02"]}, r"\$\.date"),
