@@ -20,10 +20,14 @@ HEALTH_TIMEOUT_SEC = 3.0
 
 def check_disk(settings: Settings) -> Check:
     """Free space where the state directory lies, or will lie."""
-    root = settings.state_dir.root
-    place = next(path for path in (root, *root.parents) if path.exists())
+    place = _place(settings.state_dir.root)
     free_mb = shutil.disk_usage(place).free // MIB
     return disk(place, free_mb, settings.runner.min_free_disk_mb)
+
+
+def _place(root: Path) -> Path:
+    """`root`, or the nearest folder above it that is there as far as this user can see."""
+    return next(path for path in (root, *root.parents) if os.access(path, os.F_OK))
 
 
 def disk(place: Path, free_mb: int, needed_mb: int) -> Check:
@@ -38,7 +42,7 @@ def disk(place: Path, free_mb: int, needed_mb: int) -> Check:
 
 def check_state_dir(settings: Settings) -> Check:
     root = settings.state_dir.root
-    place = next(path for path in (root, *root.parents) if path.exists())
+    place = _place(root)
     if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
         fix = "Run as its owner, or set state_dir to a folder of this user's."
         return fail("state directory", f"This user may not write to {place}.", fix)

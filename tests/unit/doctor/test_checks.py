@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rights import without_rights
 from the0.builtin.docker_executor import DockerExecutor
 from the0.config import Settings, bootstrap
 from the0.doctor import Check, Status, run_checks
 from the0.doctor.check import said
 from the0.doctor.engine import check_engine, firewall, limitations
-from the0.doctor.machine import disk
+from the0.doctor.machine import check_disk, check_state_dir, disk
 from the0.errors import Conflict, InvalidSettings
 from the0.plugin.interfaces import EngineInfo, PluginArgs
 from the0.plugin.manager import PluginManager
@@ -62,6 +63,19 @@ def test_disk_fails_exactly_where_the_runner_starts_nothing_more(free: int, need
     assert (status is Status.FAIL) == (free < needed)
     if free >= 4 * needed:
         assert status is Status.OK
+
+
+def test_a_state_directory_below_a_closed_folder_is_told(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    settings, _ = site(closed / "the0" / "state")
+    with without_rights():
+        found = check_state_dir(settings)
+        told = check_disk(settings)
+    closed.chmod(0o700)
+    assert found.status is Status.FAIL
+    assert "may not write to" in found.message
+    assert "MiB free at" in told.message
 
 
 def test_the_firewall_needs_root_and_iptables() -> None:
