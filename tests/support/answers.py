@@ -41,6 +41,10 @@ def answering(
             for chunk in chunks:
                 self.wfile.write(chunk)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def log_message(self, format: str, *args: object) -> None:
             pass
 

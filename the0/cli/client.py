@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class ApiClient:
             if answer.is_error:
                 answer.read()
                 raise error_of(answer)
-            yield from (line for line in answer.iter_lines() if line)
+            yield from (line for line in _lines(answer.iter_bytes()) if line)
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
         with self._translated():
@@ -102,9 +102,18 @@ class ApiClient:
         if answer.is_error:
             raise error_of(answer)
         try:
-            return answer.json()
+            found = answer.json()
         except ValueError as error:
-            raise Unavailable(f"{self.shown} answers, but it is no control API of the0.") from error
+            raise self._stranger() from error
+        if not isinstance(found, dict):
+            raise self._stranger()
+        return _Found(found, self._stranger)
+
+    def _stranger(self) -> Unavailable:
+        return Unavailable(
+            f"{self.shown} answers, but it is no control API of the0. Name another with --url "
+            "(THE0_API_URL)."
+        )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -117,8 +126,30 @@ class ApiClient:
                 f"The control API at {self.shown} cannot be reached ({error}). Start it with "
                 "`the0 local start`, or name another with --url (THE0_API_URL)."
             ) from error
+        except httpx.DecodingError as error:
+            raise self._stranger() from error
         except httpx.TransportError as error:
             raise Unavailable(f"The control API at {self.shown} broke off: {error}") from error
+
+
+class _Found(dict[str, Any]):
+    """An answer. What it lacks, every control API would have given."""
+
+    def __init__(self, values: Mapping[str, Any], stranger: Callable[[], Unavailable]) -> None:
+        super().__init__(values)
+        self._stranger = stranger
+
+    def __missing__(self, key: str) -> Any:
+        raise self._stranger()
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines as NDJSON has them: str.splitlines would also cut at what JSON may hold raw."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+    yield rest.decode(errors="replace")
 
 
 def _checked(token: str) -> str:
@@ -133,17 +164,23 @@ def _checked(token: str) -> str:
 
 def segment(text: str) -> str:
     """Any text as one segment of a path."""
+    # What the shell gave is no UTF-8 perhaps; the API says so.
+    quoted = quote(text, safe="", errors="surrogateescape")
     # A segment of dots would be taken as a step up by whatever handles the address.
-    return quote(text, safe="").replace(".", "%2E") if not text.strip(".") else quote(text, safe="")
+    return quoted if text.strip(".") else quoted.replace(".", "%2E")
 
 
 def error_of(answer: httpx.Response) -> The0Error:
     """The error that an answer carries, of its own class."""
     try:
         body = answer.json()["error"]
-        code, message, faults = body["code"], body["message"], body.get("faults", ())
+        code, message = body["code"], str(body["message"])
+        faults = [str(fault) for fault in body.get("faults", ())]
     except (ValueError, KeyError, TypeError):
-        return Unavailable(f"The control API answered {answer.status_code}, and not in JSON.")
+        return Unavailable(
+            f"What was asked answered {answer.status_code}, and not as a control API of the0 does. "
+            "Name another with --url (THE0_API_URL)."
+        )
     match answer.status_code:
         case 400 | 413 | 422:
             return InvalidInput(message, faults)

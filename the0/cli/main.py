@@ -6,6 +6,7 @@ Commands are imported when they are used, so that `the0 bot list` does not wait 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,9 @@ def the0() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are on stderr, for a person."""
+    # A bot's text may hold what is no Unicode; in JSON the escape is even the same text.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         result: Any = the0.main(
             args=None if arguments is None else list(arguments),
@@ -82,11 +86,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         # A command's own exit code, or click's 1 for a reader that had enough.
         return error.code if isinstance(error.code, int) else FAILED
-    except BrokenPipeError:
+    except OSError as error:
+        return _refused_by_system(error)
+    return result if isinstance(result, int) else 0
+
+
+def _refused_by_system(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
         # A reader that had enough (`the0 bot list | head`); the exit may not write either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return result if isinstance(result, int) else 0
+    else:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        click.echo(f"Error: {what}.", err=True)
+    return FAILED
 
 
 def main() -> None:

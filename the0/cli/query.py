@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import click
@@ -16,6 +17,18 @@ from the0.queries.request import DEFAULT_SEC, MAX_SEC, MIN_SEC
 from the0.text import parse_json
 
 
+class _Seconds(click.FloatRange):
+    """Between the bounds; NaN, which no comparison refuses, is not."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return seconds
+
+
 @click.command()
 @BOT_ARGUMENT
 @click.argument("path")
@@ -24,7 +37,7 @@ from the0.text import parse_json
     "-t",
     "--timeout",
     "timeout_sec",
-    type=click.FloatRange(MIN_SEC, MAX_SEC),
+    type=_Seconds(MIN_SEC, MAX_SEC),
     default=DEFAULT_SEC,
     show_default=True,
     help="Seconds to wait for the answer.",
@@ -50,7 +63,7 @@ def query(
 
 
 def _object(params: str) -> dict[str, Any]:
-    value = parse_json(params.encode(), "--params")
+    value = parse_json(params.encode(errors="surrogateescape"), "--params")
     if not isinstance(value, dict):
         raise InvalidInput("""--params has to be a JSON object, like '{"limit": 5}'.""")
     return value

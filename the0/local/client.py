@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from the0.errors import InvalidInput
+from the0.errors import Forbidden, InvalidInput
 from the0.files import write_atomic
 from the0.local.paths import LocalPaths
 
@@ -32,5 +32,10 @@ def find_client(environ: Mapping[str, str] = os.environ) -> Client | None:
         return Client(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise Forbidden(
+            f"{path} cannot be read: it holds a token, for the user alone who ran "
+            "`the0 local start`. Run this as that user, or give --url and --token."
+        ) from error
     except (ValueError, TypeError) as error:
         raise InvalidInput(f"{path} is broken; run `the0 local start` to write it anew.") from error

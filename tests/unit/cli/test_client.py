@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.answers import answering
+from the0.cli.bots import find_bot
 from the0.cli.client import ApiClient, error_of, segment
 from the0.errors import (
     Conflict,
@@ -145,3 +147,45 @@ def test_a_server_whose_certificate_nobody_signed_gets_no_token(
     ):
         api.get("/bots")
     assert server.tokens == []
+
+
+@pytest.mark.parametrize("text", ["a\u2028b\u2029c\u0085d", "\x0b\x0c\x1c\x1d\x1e", "\r"])
+def test_lines_end_at_line_feeds_and_nowhere_else(text: str) -> None:
+    line = json.dumps({"message": text}, ensure_ascii=False)
+    stored = f"{line}\n\n{line}\nno end".encode()
+    chunks = [stored[at : at + 7] for at in range(0, len(stored), 7)]
+    with answering(chunks) as server, ApiClient(server.url, "t") as api:
+        assert list(api.lines("/bots/x/logs")) == [line, line, "no end"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"message": "ok"}', {}),
+        (b'{"message": "ok", "id": 7}', {}),
+        (b"[]", {}),
+        (b'"ok"', {}),
+        (b"<html>", {}),
+        (b"no gzip", {"Content-Encoding": "gzip"}),
+    ],
+)
+def test_another_server_behind_the_address_is_told(body: bytes, headers: dict[str, str]) -> None:
+    with (
+        answering([body], headers=headers) as server,
+        ApiClient(server.url, "t") as api,
+        pytest.raises(Unavailable, match="no control API of the0"),
+    ):
+        find_bot(api, "x")
+
+
+@pytest.mark.parametrize("faults", ["7", '{"a": 1}', "[[]]", "null"])
+def test_an_error_of_another_server_is_told(faults: str) -> None:
+    body = f'{{"error": {{"code": [], "message": {{}}, "faults": {faults}}}}}'
+    for status in (400, 401, 404, 500):
+        assert error_of(httpx.Response(status, text=body)).message
+
+
+def test_an_id_that_is_no_text_goes_to_the_api_which_refuses_it() -> None:
+    assert segment("a\udcff") == "a%FF"
+    with pytest.raises(InvalidInput, match="UTF-8"):
+        path_text(segment("a\udcff"))
