@@ -39,10 +39,16 @@ _ASKED: JsonSchema = {
         "query_path": {
             **TEXT,
             "minLength": 1,
-            "description": "The path of one of its handlers; a slash in front is added.",
+            "description": "The path of one of its handlers; a slash in front is added. What "
+            "stands behind a ? is taken as parameters, which those of `params` override.",
         },
         "params": _PARAMS,
-        "timeout_sec": _TIMEOUT,
+        "timeout_sec": {
+            "type": ["number", "null"],
+            "default": DEFAULT_SEC,
+            "description": f"{_TIMEOUT['description']} From {MIN_SEC} to {MAX_SEC}: one beyond is "
+            f"brought within, and 0 or less means {DEFAULT_SEC}.",
+        },
     },
     "required": ["bot_id", "query_path"],
 }

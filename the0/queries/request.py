@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 from the0.errors import InvalidInput
 from the0.models import JSON
@@ -30,15 +30,29 @@ def make_query(
 ) -> Query:
     """A query with its path checked and its defaults filled in.
 
-    Raises InvalidInput for a path that no request can carry, or too large parameters.
+    Parameters behind a ? of the path are taken too; those of `params` win. A time of 0 or less is
+    none, and one out of bounds is brought within them. Raises InvalidInput for a path that no
+    request can carry, or too large parameters.
     """
-    given = dict(params or {})
+    path, _, behind = path.partition("?")
+    given = {**_params_of(behind), **(params or {})}
     size = len(_json(given))
     if size > MAX_PARAMS_BYTES:
         raise InvalidInput(
             f"The parameters are {size:,} bytes of JSON; at most {MAX_PARAMS_BYTES:,} are taken."
         )
-    return Query(bot_id, checked_path(path), given, float(timeout_sec or DEFAULT_SEC))
+    return Query(bot_id, checked_path(path), given, _bounded(timeout_sec))
+
+
+def _params_of(text: str) -> dict[str, JSON]:
+    found = parse_qs(text, keep_blank_values=True)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+
+
+def _bounded(timeout_sec: float | None) -> float:
+    if timeout_sec is None or timeout_sec <= 0:
+        return float(DEFAULT_SEC)
+    return float(min(max(timeout_sec, MIN_SEC), MAX_SEC))
 
 
 def checked_path(path: str) -> str:

@@ -81,7 +81,7 @@ def test_what_is_wrong_with_a_request_is_told(host: QueryHost) -> None:
     refused({**good, "query_path": "/../x"}, 400, "query_path")
     refused({**good, "query_path": "/x\r\nHost: y"}, 400, "query_path")
     refused({**good, "params": [1]}, 400, "params")
-    for timeout_sec in (0, 0.5, 301, "30"):
+    for timeout_sec in ("30", True):
         refused({**good, "timeout_sec": timeout_sec}, 400, "timeout_sec")
     refused({**good, "params": {"a": "x" * 99_000}}, 400, "at most 98,304")
     refused(b"[" * (2 << 20), 413, "")
@@ -93,6 +93,8 @@ def test_what_is_wrong_with_a_request_is_told(host: QueryHost) -> None:
     # What callers of other implementations may send, too.
     more = {**good, "params": None, "timeout_sec": None, "user": "x"}
     assert host.http.post("/query", json=more).status_code == 200
+    for timeout_sec in (0, -1, 0.5, 301):
+        assert host.ask("good", "/all?a=1", timeout_sec=timeout_sec).status_code == 200
 
 
 def test_a_bot_without_a_query_entrypoint_is_a_404(host: QueryHost) -> None:

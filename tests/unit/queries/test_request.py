@@ -86,6 +86,30 @@ def test_defaults() -> None:
     assert make_query("b", "/status", {}, 300).timeout_sec == 300.0
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [(0, 30), (-1, 30), (-(10**400), 30), (0.5, 1), (1, 1), (301, 300), (10**400, 300)],
+)
+def test_a_time_out_of_bounds_is_brought_within_them(given: float, taken: float) -> None:
+    assert make_query("b", "/x", None, given).timeout_sec == taken
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/x?", {}),
+        ("/x?limit=5&symbol=BTC%2FUSD", {"limit": "5", "symbol": "BTC/USD"}),
+        ("x?a=1&a=2&b=&c=?&d=%FF", {"a": ["1", "2"], "b": "", "c": "?", "d": "\ufffd"}),
+    ],
+)
+def test_parameters_behind_the_path_are_parameters(path: str, params: dict[str, Any]) -> None:
+    assert make_query("b", path, None, None) == Query("b", "/x", params)
+
+
+def test_parameters_given_apart_win_over_those_behind_the_path() -> None:
+    assert make_query("b", "/x?a=1&b=2", {"a": 3}, None).params == {"a": 3, "b": "2"}
+
+
 @pytest.mark.parametrize("path", ["/", "/a", "/a/b/", "/a b", "/ä", "/a%20b", "/a;b=1", "/x..y"])
 def test_paths_that_reach_the_bot_as_they_are(path: str) -> None:
     assert checked_path(path) == path
@@ -119,4 +143,5 @@ def test_whatever_is_asked_is_one_request_or_refused(path: str, params: dict[str
     written, _, headers, body = sent(query)
     assert unquote(written) == unquote(query.path)
     assert set(headers) == {"Host", "Accept", "Content-Type", "Content-Length"}
-    assert json.loads(body or b"{}") == params
+    assert json.loads(body or b"{}") == query.params
+    assert query.params.items() >= params.items()
