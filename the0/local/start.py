@@ -69,6 +69,9 @@ def _settle(
 ) -> tuple[LocalConfig, Sequence[str]]:
     """What to run, and the embedded servers it takes; written down unless a host runs."""
     given, plugins = bootstrap(environ=environ)
+    # Before anything is written: a stop would miss them too.
+    plugins.executors.get(given.executor.plugin)
+    plugins.storages.get(given.storage.plugin)
     remembered = local_config.load(paths.config).instance if paths.config.exists() else None
     config = local_config.load_or_create(paths.config, instance_of(given, remembered))
     own = local_config.with_own_api(config, given.api)
