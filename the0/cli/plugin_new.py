@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -13,6 +13,7 @@ import click
 
 from the0.cli.output import say
 from the0.errors import Conflict, InvalidInput
+from the0.plugin.manager import PluginManager
 from the0.settings import CORE_SECTIONS, section_name
 
 KINDS = ("runtime", "storage", "executor", "scheduler")
@@ -89,21 +90,30 @@ def plugin() -> None:
 )
 def new(kind: str, name: str, into: Path) -> None:
     """Write a complete, tested distribution for a new plugin, named the0-KIND-NAME."""
-    folder = write_plugin(Names(kind, checked(kind, name)), into)
+    folder = write_plugin(Names(kind, checked(kind, name, PluginManager.load())), into)
     say(f"Wrote {folder}. Try it: cd {folder} && pip install -e '.[test]' && pytest")
 
 
-def checked(kind: str, name: str) -> str:
-    """`name`, if a plugin of `kind` can have it. Raises InvalidInput."""
+def checked(kind: str, name: str, plugins: PluginManager) -> str:
+    """`name`, if a plugin of `kind` can have it beside `plugins`. Raises InvalidInput."""
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise InvalidInput(
             f"{name!r} cannot name a plugin: lower-case letters, digits and single dashes, "
             f"a letter first, at most {_MAX_NAME} characters."
         )
-    taken = {section_name(section) for section in CORE_SECTIONS}
+    if name in _registry(kind, plugins):
+        raise InvalidInput(
+            f"An installed plugin provides the {kind} {name!r} already; choose another name."
+        )
+    taken = {section_name(section) for section in (*CORE_SECTIONS, *plugins.sections())}
     if kind == "storage" and name.replace("-", "_") in taken:
-        raise InvalidInput(f"{name!r} names a settings section of the platform; choose another.")
+        raise InvalidInput(f"{name!r} names a settings section that is taken; choose another.")
     return name
+
+
+def _registry(kind: str, plugins: PluginManager) -> Container[str]:
+    registries = (plugins.runtimes, plugins.storages, plugins.executors, plugins.schedulers)
+    return next(registry for registry in registries if registry.kind == kind)
 
 
 def write_plugin(names: Names, into: Path) -> Path:

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from the0.cli.main import run
 from the0.cli.plugin_new import KINDS, Names, checked, files, write_plugin
 from the0.errors import Conflict, InvalidInput
+from the0.plugin.manager import PluginManager
+
+NONE = PluginManager([])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -29,13 +33,24 @@ def test_every_file_is_filled_in_and_can_be_read(kind: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["", "X", "a_b", "1a", "a--b", "-a", "a-", "a/b", "..", "a" * 41])
 def test_a_name_that_no_plugin_can_have_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="cannot name a plugin"):
-        checked("runtime", name)
+        checked("runtime", name, NONE)
 
 
 def test_a_storage_takes_no_settings_section_of_the_platform() -> None:
     with pytest.raises(InvalidInput, match="settings section"):
-        checked("storage", "query-pool")
-    assert checked("runtime", "query-pool") == "query-pool"
+        checked("storage", "query-pool", NONE)
+    assert checked("runtime", "query-pool", NONE) == "query-pool"
+
+
+def test_the_name_of_an_installed_plugin_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, name in [("storage", "minio"), ("runtime", "gcc13"), ("executor", "docker")]:
+        assert run(["plugin", "new", kind, name, "--into", str(tmp_path)]) == 2
+        assert f"provides the {kind} '{name}' already" in capsys.readouterr().err
+    assert run(["plugin", "new", "storage", "docker", "--into", str(tmp_path)]) == 2
+    assert "settings section that is taken" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
