@@ -39,7 +39,7 @@ docs: setup ## write docs/settings.md, settings.toml and docs/cli.md anew from t
 	$(BIN)/python -m the0.settings_docs
 	$(BIN)/python -m the0.cli.reference > docs/cli.md
 
-demo: setup ## everything on this machine, with two example bots running
+demo: setup ## everything on this machine, with three example bots running
 	@$(BIN)/python scripts/demo.py
 
 stop: ## stop what `make demo` or `the0 local start` started
