@@ -61,11 +61,15 @@ def is_loopback(host: str) -> bool:
 
 
 def bearer(token: str, public: Collection[str]) -> Authorize:
-    """Refuses requests without `Authorization: Bearer <token>`, but for the paths in `public`."""
+    """Refuses requests without `Authorization: Bearer <token>`, but for the paths in `public`.
+
+    Those are for the programs of this machine: what a web page has a browser send to them needs
+    the token, too.
+    """
     expected = token.encode()
 
     async def authorize(request: Request) -> None:
-        if request.path in public:
+        if request.path in public and not _by_web_page(request):
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         sent = given.strip().encode("utf-8", "surrogateescape")
@@ -76,3 +80,8 @@ def bearer(token: str, public: Collection[str]) -> Authorize:
             )
 
     return authorize
+
+
+def _by_web_page(request: Request) -> bool:
+    """Browsers name the page in every POST, also to a host that they take for the page's own."""
+    return request.method == "POST" and "origin" in request.headers

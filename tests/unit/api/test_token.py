@@ -93,3 +93,14 @@ async def test_no_token_is_never_the_right_one() -> None:
     async with serving(guarded("")) as client:
         answer = await client.get("/api/v1/bots", headers={"Authorization": "Bearer"})
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("origin", ["https://example.org", "http://127.0.0.1:9477", "null", ""])
+async def test_a_web_page_needs_the_token_where_programs_need_none(origin: str) -> None:
+    page = {"Origin": origin, "Content-Type": "text/plain"}
+    async with serving(guarded("secret")) as client:
+        assert (await client.post("/query")).status_code == 200
+        assert (await client.post("/query", headers=page)).status_code == 401
+        known = {**page, "Authorization": "Bearer secret"}
+        assert (await client.post("/query", headers=known)).status_code == 200
+        assert (await client.get("/health", headers=page)).status_code == 200
