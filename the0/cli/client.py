@@ -20,7 +20,7 @@ from the0.errors import (
     TooManyRequests,
     Unavailable,
 )
-from the0.text import bearer_token
+from the0.text import bearer_token, printable
 
 API = "/api/v1"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
@@ -119,6 +119,10 @@ class ApiClient:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeEncodeError as error:
+            # Not the whole of it: a configuration may hold secrets.
+            wrong = printable(error.object[error.start : error.end])
+            raise InvalidInput(f"What was given holds {wrong}, which is no text.") from None
         except httpx.TimeoutException as error:
             raise DeadlineExceeded(f"The control API at {self.shown} did not answer.") from error
         except httpx.ConnectError as error:

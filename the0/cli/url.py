@@ -21,7 +21,7 @@ def parsed_url(url: str) -> httpx.URL:
     if not usable:
         # httpx's own words would hold parts of the address, perhaps of a password.
         raise InvalidInput(
-            f"{shown_url(url)!r} is no address of a control API. One looks like "
+            f"'{shown_url(url)}' is no address of a control API. One looks like "
             "http://127.0.0.1:9477; give it with --url (THE0_API_URL)."
         ) from None
     return found

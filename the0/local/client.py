@@ -29,7 +29,8 @@ def find_client(environ: Mapping[str, str] = os.environ) -> Client | None:
     """What the last `the0 local start` wrote; None where there was none."""
     path = LocalPaths.of(environ).client
     try:
-        return Client(**json.loads(path.read_text()))
+        found = json.loads(path.read_text())
+        return Client(str(found["url"]), str(found["token"]))
     except FileNotFoundError:
         return None
     except PermissionError as error:
@@ -37,5 +38,5 @@ def find_client(environ: Mapping[str, str] = os.environ) -> Client | None:
             f"{path} cannot be read: it holds a token, for the user alone who ran "
             "`the0 local start`. Run this as that user, or give --url and --token."
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise InvalidInput(f"{path} is broken; run `the0 local start` to write it anew.") from error

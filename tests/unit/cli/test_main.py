@@ -85,3 +85,35 @@ def test_a_query_of_what_is_no_number_or_text_is_refused_by_name(
     asked = ["bot", "query", "x", "/", "--url", "http://127.0.0.1:1", "--token", "t"]
     assert run([*asked, option, value]) == 2
     assert {"-t": "--timeout", "-p": "--params"}[option] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["runs", "list", "--before", "\udcff"],
+        ["bot", "logs", "x", "--date", "\udcff"],
+        ["bot", "deploy", "i.json", "--id", "\udcff"],
+        ["custom-bot", "show", "x", "--version", "\udcff"],
+        ["bot", "list", "--url", "\udcff"],
+    ],
+)
+def test_an_argument_that_is_no_text_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("i.json").write_text('{"name": "x", "type": "realtime/x", "version": "1.0.0", "key": "S"}')
+    with answering([b'{"bots": []}']) as server:
+        monkeypatch.setenv("THE0_API_URL", server.url)
+        monkeypatch.setenv("THE0_API_TOKEN", "t")
+        assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert "\\udcff" in error
+    assert len(error) < 150
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "7", '{"url": 5, "token": null}', "\u00ff", ""])
+def test_a_broken_client_json_is_one_message(
+    text: str, closed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (closed / "client.json").write_text(text, encoding="latin-1")
+    assert run(["bot", "list"]) == 2
+    assert capsys.readouterr().err.startswith("Error: ")
