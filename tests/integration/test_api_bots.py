@@ -128,6 +128,19 @@ async def test_every_fault_of_an_instance_is_told_by_its_path(host: ApiHost) -> 
     assert (await host.http.get(BOTS)).json()["bots"] == []
 
 
+async def test_a_pattern_without_end_is_refused_and_stops_nobody(host: ApiHost) -> None:
+    await host.deploy_code(bot_schema={"properties": {"symbol": {"pattern": "^(a+)+$"}}})
+    config = instance(symbol="a" * 60 + "!")
+    asked = asyncio.create_task(host.deploy_bot(config))
+    while not asked.done():
+        assert (await host.http.get("/health")).status_code == 200
+        await asyncio.sleep(0.05)
+    answer = await asked
+    assert (answer.status_code, "seconds" in answer.text) == (422, True)
+    assert (await host.deploy_bot(instance(symbol="aa"), id="one")).status_code == 201
+    assert (await host.http.put(f"{BOTS}/one", json={"config": config})).status_code == 422
+
+
 async def test_faults_of_the_schema_and_of_the_platforms_fields_are_told_together(
     host: ApiHost,
 ) -> None:

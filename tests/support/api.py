@@ -230,7 +230,11 @@ SCHEMA = {
 }
 
 
-def archive(main: str = "def main(bot_id, config): pass\n", **config: Any) -> bytes:
+def archive(
+    main: str = "def main(bot_id, config): pass\n",
+    bot_schema: Mapping[str, Any] = SCHEMA,
+    **config: Any,
+) -> bytes:
     """The archive of a sound project; keywords change its bot-config.yaml."""
     bot_config = {
         "name": "sma",
@@ -246,7 +250,7 @@ def archive(main: str = "def main(bot_id, config): pass\n", **config: Any) -> by
     }
     files = {
         "bot-config.yaml": json.dumps(bot_config),
-        "bot-schema.json": json.dumps(SCHEMA),
+        "bot-schema.json": json.dumps(bot_schema),
         "README.md": "# SMA\n",
         "main.py": main,
     }

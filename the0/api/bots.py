@@ -169,7 +169,7 @@ class Bots:
             "custom": custom,
             "enabled": call.body.get("enabled", True),
         }
-        self._check(document, kind)
+        await self._check(document, kind)
         async with self._parts.writing:
             if await self._parts.find_bot(bot_id):
                 raise Conflict(f"There is a bot with the id {bot_id!r} already; update that one.")
@@ -178,14 +178,17 @@ class Bots:
 
     async def update(self, call: Call) -> Answer:
         config, bot_id = call.body["config"], call.path["id"]
+        kind, old = await self._found(bot_id)
+        created = custom_part(old).get("createdAt") or now_text()
+        new_kind, custom = await self._custom(config, created)
+        check_step(kind, custom_part(old), new_kind, custom)
+        # What is not named stays as stored, also a plan that the scheduler moves meanwhile.
+        document = {"id": bot_id, "config": config, "custom": custom}
+        # It may take seconds, in which others may write: what was found is looked at again.
+        await self._check(document, kind)
         async with self._parts.writing:
             kind, old = await self._found(bot_id)
-            before = custom_part(old)
-            new_kind, custom = await self._custom(config, before.get("createdAt") or now_text())
-            check_step(kind, before, new_kind, custom)
-            # What is not named stays as stored, also a plan that the scheduler moves meanwhile.
-            document = {"id": bot_id, "config": config, "custom": custom}
-            self._check(document, kind)
+            check_step(kind, custom_part(old), new_kind, custom)
             await self._repository.upsert_bot(kind, document)
         return await self._changed(kind, document)
 
@@ -262,9 +265,10 @@ class Bots:
             "config": record["config"],
         }
 
-    def _check(self, document: Document, kind: BotType) -> None:
+    async def _check(self, document: Document, kind: BotType) -> None:
         """InvalidInput with every fault by path: of its schema and of the platform's own fields."""
-        faults = check_instance(document["config"], document["custom"])
+        work = self._parts.work
+        faults = await work.call(check_instance, document["config"], document["custom"])
         paths = [f"$.config{fault.removeprefix('$')}" for fault in faults]
         try:
             self._parts.parse_bot(kind, document)

@@ -13,7 +13,7 @@ import yaml
 
 from the0.errors import InvalidInput
 from the0.models import JSON, BotType
-from the0.project.schema import schema_faults
+from the0.project.schema_process import schema_faults
 from the0.project.version import parse_version
 
 CONFIG_FILE = "bot-config.yaml"

@@ -7,7 +7,7 @@ from typing import Any
 
 from the0.errors import Conflict, InvalidInput
 from the0.models import JSON, BotType
-from the0.project.schema import value_faults
+from the0.project.schema_process import value_faults
 from the0.project.version import parse_version
 
 PLATFORM_FIELDS = frozenset(
@@ -33,7 +33,10 @@ PLATFORM_FIELDS = frozenset(
 
 
 def check_instance(instance: JSON, custom: Mapping[str, Any]) -> list[str]:
-    """The faults of an instance of `custom` (a bot document's ``custom``), by JSON path."""
+    """The faults of an instance of `custom` (a bot document's ``custom``), by JSON path.
+
+    Blocks for as long as its schema takes; raises InvalidDocument where that is too long.
+    """
     if not isinstance(instance, dict):
         return ["$: an instance is a JSON object"]
     config = custom["config"]

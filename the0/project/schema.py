@@ -1,26 +1,37 @@
 """JSON Schema draft-07: whether a schema is one, and what in a value does not meet it.
 
-Values are never repeated in a fault: they may be keys of an exchange.
+Values are never repeated in a fault: they may be keys of an exchange. A stranger's schema may
+compute for ever, so this file is also the program that :mod:`the0.project.schema_process` starts;
+for that it imports nothing of the platform.
 """
 
 from __future__ import annotations
 
+import json
+import re
+import resource
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from the0.models import JSON
+JSON = Any
+CPU_SEC = 3
+MEMORY_BYTES = 1 << 30
+TOO_COSTLY = 3
+"""The exit code of this program when memory ran out; when its time did, the kernel kills it."""
 
 
 def schema_faults(schema: JSON) -> list[str]:
     """What is wrong with `schema` itself, each by JSON path."""
     if not isinstance(schema, dict):
         return ["$: a schema is a JSON object"]
-    faults = [_fault(error) for error in Draft7Validator(_META_SCHEMA).iter_errors(schema)]
+    validator = Draft7Validator(Draft7Validator.META_SCHEMA, format_checker=_PATTERNS)
+    faults = [_fault(error) for error in validator.iter_errors(schema)]
     faults += [
         f"{path}.$ref: {target!r} is outside this file; only '#...' works"
         for path, target in _references("$", schema)
@@ -40,12 +51,30 @@ def value_faults(schema: Mapping[str, Any], value: JSON) -> list[str]:
         return [_ENDLESS]
     except Unresolvable:
         return [_DANGLING]
+    except (TypeError, AttributeError):
+        return [_NO_SCHEMA]
+    except OverflowError:
+        return ["$: a number is too large for what the schema asks of it"]
+    except re.error as error:
+        return [f"$: the schema asks for a pattern: {_no_pattern(error.pattern, error)}"]
 
 
-_META_SCHEMA = Draft7Validator.META_SCHEMA
 _ENDLESS = "$: the schema refers to itself without end"
 _DANGLING = "$: the schema has a $ref that leads nowhere"
-_UNUSABLE = (_ENDLESS, _DANGLING)
+_NO_SCHEMA = "$: the schema has a $ref to something that is no schema"
+_UNUSABLE = (_ENDLESS, _DANGLING, _NO_SCHEMA)
+
+_PATTERNS = FormatChecker(formats=())
+
+
+@_PATTERNS.checks("regex", raises=(re.error, OverflowError, RecursionError))
+def _compiles(pattern: object) -> bool:
+    return not isinstance(pattern, str) or bool(re.compile(pattern))
+
+
+def _no_pattern(pattern: object, error: object) -> str:
+    return f"{pattern!r} is no regular expression in Python's syntax, which counts here: {error}"
+
 
 # The library's words for these repeat the value in their middle; None is the schema `false`.
 _NO_VALUE = {
@@ -60,7 +89,18 @@ def _fault(error: ValidationError) -> str:
         # One error for each missing property, and only its message tells which.
         missing = error.message.removesuffix(" is a required property").strip("'\"")
         return f"{error.json_path}.{missing}: is required"
-    return f"{error.json_path}: {_without_value(error)}"
+    if error.validator == "format":
+        return f"{error.json_path}: {_no_pattern(error.instance, error.cause)}"
+    subject = "the name of a field " if _is_about_a_name(error) else ""
+    return f"{error.json_path}: {subject}{_without_value(error)}"
+
+
+def _is_about_a_name(error: ValidationError) -> bool:
+    path = [*error.absolute_schema_path]
+    return any(
+        step == "propertyNames" and before not in ("properties", "definitions")
+        for before, step in zip([None, *path], path, strict=False)
+    )
 
 
 def _without_value(error: ValidationError) -> str:
@@ -78,3 +118,19 @@ def _references(path: str, node: JSON) -> Iterator[tuple[str, str]]:
     elif isinstance(node, list):
         for index, child in enumerate(node):
             yield from _references(f"{path}[{index}]", child)
+
+
+def main() -> None:
+    """Answer ``[schema]`` or ``[schema, value]`` on stdin with the faults on stdout, as JSON."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SEC, CPU_SEC + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    try:
+        schema, *values = json.load(sys.stdin)
+        faults = value_faults(schema, values[0]) if values else schema_faults(schema)
+        json.dump(faults, sys.stdout)
+    except MemoryError:
+        sys.exit(TOO_COSTLY)
+
+
+if __name__ == "__main__":
+    main()

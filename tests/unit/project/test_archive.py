@@ -21,6 +21,8 @@ from the0.errors import InvalidArchive, InvalidInput
 from the0.project import archive, read_archive
 from the0.settings import ArchiveSettings
 
+pytestmark = pytest.mark.usefixtures("schemas_here")
+
 LIMITS = ArchiveSettings(max_entries=50, max_mb=3, max_ratio=20, max_sec=30)
 BOUNDS = Archive(max_entries=50, max_bytes=3 << 20, max_ratio=20.0, max_sec=30.0)
 

@@ -11,6 +11,8 @@ from the0.errors import InvalidInput
 from the0.models import BotType
 from the0.project import read_config
 
+pytestmark = pytest.mark.usefixtures("schemas_here")
+
 
 def faults_of(**changed: str) -> tuple[str, ...]:
     files = {**FILES, **{name.replace("__", "."): text for name, text in changed.items()}}
@@ -97,6 +99,26 @@ def test_the_class_of_a_jar_is_no_part_of_its_name() -> None:
         ('{"$ref": "http://127.0.0.1/x"}', "bot-schema.json: $.$ref: 'http://127.0.0.1/x' is out"),
         ('{"$ref": "#/definitions/x"}', "bot-schema.json: $: the schema has a $ref that leads"),
         ('{"$ref": "#"}', "bot-schema.json: $: the schema refers to itself without end"),
+        (
+            '{"$ref": "#/properties/a/minimum", "properties": {"a": {"minimum": 3}}}',
+            "bot-schema.json: $: the schema has a $ref to something that is no schema",
+        ),
+        (
+            '{"properties": {"a": {"pattern": "["}}}',
+            "bot-schema.json: $.properties.a.pattern: '[' is no regular expression in Python's",
+        ),
+        (
+            '{"definitions": {"a": {"pattern": "^(?<x>a)"}}}',
+            "bot-schema.json: $.definitions.a.pattern: '^(?<x>a)' is no regular expression in Pyt",
+        ),
+        (
+            r'{"patternProperties": {"\\p{L}": {}}}',
+            r"bot-schema.json: $.patternProperties: '\\p{L}' is no regular expression in Python's",
+        ),
+        (
+            '{"pattern": "a{99999999999999999999}"}',
+            "bot-schema.json: $.pattern: 'a{99999999999999999999}' is no regular expression in Py",
+        ),
     ],
 )
 def test_schemas_are_checked_by_path(text: str, expected: str) -> None:

@@ -8,6 +8,8 @@ from tests.unit.project.builders import SCHEMA
 from the0.errors import Conflict, InvalidInput
 from the0.project import Version, check_instance, check_update, parse_version
 
+pytestmark = pytest.mark.usefixtures("schemas_here")
+
 
 def custom(kind: str = "realtime", schema: object = None) -> dict:
     config = {"name": "my-bot", "type": kind, "schema": {"bot": schema or SCHEMA}}
@@ -64,6 +66,7 @@ def test_every_fault_by_path() -> None:
         ({"items": False}, ["secret-4711"], "has something that the schema rules out"),
         ({"anyOf": [{"type": "null"}]}, "secret-4711", "is not valid under any of"),
         ({"contains": {"type": "null"}}, ["secret-4711"], "has no item of the kind"),
+        ({"propertyNames": {"pattern": "^x"}}, {"secret-4711": 1}, "the name of a field does not"),
     ],
 )
 def test_values_are_never_repeated(schema: object, value: object, text: str) -> None:
@@ -71,6 +74,23 @@ def test_values_are_never_repeated(schema: object, value: object, text: str) -> 
     (fault,) = check_instance(instance(key=value), custom(schema=whole))
     assert fault.startswith(f"$.key: {text}")
     assert "4711" not in fault
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "text"),
+    [
+        ({"pattern": "["}, "x", "the schema asks for a pattern: '[' is no regular expression"),
+        ({"multipleOf": 0.01}, 10**400, "a number is too large for what the schema asks of it"),
+        ({"$ref": "#/no"}, "x", "the schema has a $ref to something that is no schema"),
+    ],
+)
+def test_a_schema_that_cannot_be_applied_is_a_fault(
+    schema: object, value: object, text: str
+) -> None:
+    """Of a document that somebody else wrote: at a deployment they are refused."""
+    whole = {"properties": {"key": schema}, "no": 3}
+    (fault,) = check_instance(instance(key=value), custom(schema=whole))
+    assert fault.startswith(f"$: {text}")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from the0.project.ignore import read_rules
 from the0.settings import ArchiveSettings
 from the0.testing.runtime import RecordedProgress
 
+pytestmark = pytest.mark.usefixtures("schemas_here")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
