@@ -12,8 +12,10 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api import SCHEMA, TOKEN, ApiHost, Runner, api_host, archive, instance
+from the0.api import custom_bots
 from the0.cli.client import segment
 from the0.documents import parse_bot
+from the0.errors import InvalidDocument
 from the0.models import BotType
 from the0.testing.servers import S3Server, Server
 
@@ -79,6 +81,18 @@ async def test_an_archive_with_faults_is_refused_by_name(
     error = answer.json()["error"]
     assert text in error["message"] + "".join(error.get("faults", []))
     assert list(host.settings.state_dir.root.glob("upload-*")) == []
+
+
+async def test_what_is_refused_after_it_was_read_does_not_take_the_version(
+    host: ApiHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise InvalidDocument("too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(custom_bots, "to_bson", refuse)
+        assert (await host.deploy_code()).status_code == 422
+    assert (await host.deploy_code(description="better")).status_code == 201
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing(host: ApiHost) -> None:

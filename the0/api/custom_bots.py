@@ -16,7 +16,7 @@ from the0.api.routes import Answer, Call, Route
 from the0.errors import Conflict, InvalidArchive, NotFound, PluginError
 from the0.http import TooLarge, discard_body, read_body
 from the0.project import ArchivedProject, read_archive
-from the0.values import to_json
+from the0.values import to_bson, to_json
 
 ZIP = "application/zip"
 UPLOAD_SEC = 900.0
@@ -119,11 +119,13 @@ class CustomBots:
     async def _store(self, upload: Upload, project: ArchivedProject) -> Answer:
         config = project.config
         key = f"{USER}/{config.name}/{config.version}"
+        # An archive that is stored without its record takes the version.
+        record = to_bson(_record(upload, project, key))
         async with self._parts.writing:
             known = await self._parts.repository.get_custom_bot(config.name, config.version)
             if known is None:
                 await self._put(key, upload)
-                await self._parts.repository.put_custom_bot(_record(upload, project, key))
+                await self._parts.repository.put_custom_bot(record)
             elif known["sha256"] != upload.sha256:
                 raise _other_content(config.name, config.version)
         return Answer(
