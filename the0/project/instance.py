@@ -9,6 +9,7 @@ from the0.errors import Conflict, InvalidInput
 from the0.models import JSON, BotType
 from the0.project.schema_process import value_faults
 from the0.project.version import parse_version
+from the0.schema_fields import demanded, described
 
 PLATFORM_FIELDS = frozenset(
     {
@@ -29,7 +30,7 @@ PLATFORM_FIELDS = frozenset(
         "version",
     }
 )
-"""Fields of an instance that are the platform's: a schema need not, and may, describe them."""
+"""Fields of an instance that are the platform's: a schema need not describe them."""
 
 
 def check_instance(instance: JSON, custom: Mapping[str, Any]) -> list[str]:
@@ -42,12 +43,9 @@ def check_instance(instance: JSON, custom: Mapping[str, Any]) -> list[str]:
     config = custom["config"]
     faults = _reference_faults(instance, config["type"], config["name"], custom["version"])
     schema = config["schema"]["bot"]
-    described = schema.get("properties", {})
-    value = {
-        key: item
-        for key, item in instance.items()
-        if key not in PLATFORM_FIELDS or key in described
-    }
+    # A schema that knows nothing of them may well rule out what it does not know.
+    unknown = PLATFORM_FIELDS - described(schema) - demanded(schema)
+    value = {key: item for key, item in instance.items() if key not in unknown}
     return faults + [fault for fault in value_faults(schema, value) if fault not in faults]
 
 

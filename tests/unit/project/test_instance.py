@@ -37,6 +37,25 @@ def test_a_schema_may_describe_fields_of_the_platform() -> None:
     ]
 
 
+NUMBER = {"properties": {"retries": {"type": "integer"}}, "required": ["retries"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/definitions/x", "definitions": {"x": NUMBER}},
+        {"allOf": [NUMBER]},
+        {**NUMBER, "required": ["name", "retries"]},
+    ],
+)
+def test_wherever_it_describes_them(schema: object) -> None:
+    assert check_instance(instance(retries=5), custom(schema=schema)) == []
+    assert check_instance(instance(retries="5"), custom(schema=schema)) == [
+        "$.retries: is not of type 'integer'"
+    ]
+    assert check_instance(instance(), custom(schema=schema)) == ["$.retries: is required"]
+
+
 def test_every_fault_by_path() -> None:
     value = instance(symbol=7, mode="fast", extra=1, limits={})
     del value["amount"]
