@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from the0.errors import InvalidDocument
 from the0.models import JSON, Bot, BotType, Resources, RestartPolicy
+from the0.schema_fields import described
 from the0.settings import LimitSettings, seconds
 from the0.values import config_json, read_time, to_bson, to_json
 
@@ -20,6 +21,7 @@ __all__ = ["config_json", "document_id", "is_enabled", "parse_bot", "to_bson"]
 DEFAULT_RUNTIME = "python3.11"
 E = TypeVar("E", bound=StrEnum)
 MAX_STOP_GRACE_SEC = 600.0
+ALWAYS_THE_PLATFORMS = frozenset({"enabled", "name", "schedule", "type", "version"})
 MAX_PATH_BYTES = 1024
 MAX_VARIABLE_BYTES = 128 << 10
 """What Linux allows for one `NAME=value` of a process's environment, its final NUL included."""
@@ -57,6 +59,16 @@ def parse_bot(document: Any, type: BotType, limits: LimitSettings) -> Bot:
     if reader.faults:
         raise InvalidDocument(refusal(bot_id), reader.faults)
     return bot
+
+
+def platform_config(document: Mapping[str, Any], config: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What of `config` is meant for the platform, if it knows it: not what the bot's own schema
+    describes, which is the bot's even where it has the name of a field of the platform."""
+    schema: Any = document
+    for key in ("custom", "config", "schema", "bot"):
+        schema = schema.get(key) if isinstance(schema, Mapping) else None
+    own = described(schema) - ALWAYS_THE_PLATFORMS
+    return {name: value for name, value in config.items() if name not in own}
 
 
 def refusal(bot_id: str) -> str:
@@ -162,6 +174,7 @@ def _read(
     _check_environment(reader, "config", f"BOT_CONFIG={config_json(config)}")
     custom = reader.object(document, "custom")
     about = reader.object(custom, "custom.config")
+    ours = platform_config(document, config)
     return Bot(
         id=bot_id,
         type=type,
@@ -172,9 +185,9 @@ def _read(
         runtime=reader.text(about, "custom.config.runtime", DEFAULT_RUNTIME),
         code_key=reader.path(custom, "custom.filePath"),
         entrypoints=_entrypoints(reader, about),
-        resources=_resources(reader, config, limits),
-        restart=reader.choice(config, "config.restart", RestartPolicy, RestartPolicy.ALWAYS),
-        stop_grace_sec=reader.duration(config, "config.stop_grace_sec", 0, MAX_STOP_GRACE_SEC),
+        resources=_resources(reader, ours, limits),
+        restart=reader.choice(ours, "config.restart", RestartPolicy, RestartPolicy.ALWAYS),
+        stop_grace_sec=reader.duration(ours, "config.stop_grace_sec", 0, MAX_STOP_GRACE_SEC),
         updated_at=document["updated_at"],
     )
 

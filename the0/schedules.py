@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from the0.config import Settings
-from the0.documents import FieldReader, parse_bot, refusal
+from the0.documents import FieldReader, parse_bot, platform_config, refusal
 from the0.errors import InvalidDocument, InvalidInput
 from the0.models import JSON, Bot, BotSchedule, BotType, CatchUp, Concurrency, Schedule
 from the0.plugin.interfaces import PluginArgs, Scheduler
@@ -46,7 +46,7 @@ def parse_schedule(
     config = bot.config if bot else document.get("config")
     if isinstance(config, Mapping):
         reader = FieldReader()
-        schedule = _schedule(reader, config, defaults, scheduler)
+        schedule = _schedule(reader, platform_config(document, config), defaults, scheduler)
         faults += reader.faults
     if faults or bot is None:
         raise InvalidDocument(refusal(document.get("id") or document["_id"]), faults)

@@ -107,6 +107,20 @@ def test_an_owner_s_own_limits_restart_policy_and_grace() -> None:
     assert (bot.restart, bot.stop_grace_sec) == (RestartPolicy.ON_FAILURE, 60.0)
 
 
+def test_what_the_bot_s_own_schema_describes_is_the_bot_s() -> None:
+    own = {"restart": True, "resources": ["gpu"], "stop_grace_sec": "soon", "enabled": False}
+    given = document(**own)
+    given["custom"]["config"]["schema"] = {"bot": {"allOf": [{"properties": own}]}}
+    bot = parse(given)
+    assert bot.config == given["config"]
+    assert (bot.resources, bot.restart, bot.stop_grace_sec) == (
+        Resources(),
+        RestartPolicy.ALWAYS,
+        None,
+    )
+    assert not bot.enabled
+
+
 @pytest.mark.parametrize(
     ("given", "bot_id"),
     [

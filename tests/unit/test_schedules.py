@@ -76,6 +76,13 @@ def test_the_config_has_its_own_words_for_everything() -> None:
     assert (schedule.retries, schedule.jitter_sec) == (0, 1.5)
 
 
+def test_what_the_bot_s_own_schema_describes_is_the_bot_s() -> None:
+    own = {"concurrency": 4, "retries": "3", "timeout_sec": [], "timezone": "EST5", "catch_up": 1}
+    given = document(own)
+    given["custom"]["config"]["schema"] = {"bot": {"properties": {**own, "schedule": {}}}}
+    assert parse(given).schedule == parse(document()).schedule
+
+
 @pytest.mark.parametrize(
     ("config", "fault"),
     [
