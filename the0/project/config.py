@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
-
-from the0.errors import InvalidInput
+from the0.errors import InvalidDocument, InvalidInput
 from the0.models import JSON, BotType
 from the0.project.schema_process import schema_faults
 from the0.project.version import parse_version
+from the0.project.yaml_text import read_yaml
+from the0.values import to_json
 
 CONFIG_FILE = "bot-config.yaml"
 DEFAULT_RUNTIME = "python3.11"
@@ -24,7 +24,8 @@ ENTRYPOINTS = ("bot", "query", "backtest")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 FileReader = Callable[[str], bytes | None]
-"""The content of a file by its path below the project, None when there is no such file."""
+"""The content of a file by its path below the project, None when there is no such file. Raises
+InvalidInput when it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,9 @@ class _Reading:
         if content is None:
             raise InvalidInput(f"there is no {CONFIG_FILE}; a bot project has one at its top")
         try:
-            raw = yaml.load(content, _Loader)  # noqa: S506 - a SafeLoader
-            # Dates and the like become the text that the document can hold.
-            config = json.loads(json.dumps(raw, default=str))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise InvalidInput(f"{CONFIG_FILE} is not YAML: {error}") from error
+            config = read_yaml(content)
+        except ValueError as error:
+            raise InvalidInput(f"{CONFIG_FILE} is not usable YAML: {error}") from error
         if not isinstance(config, dict):
             raise InvalidInput(f"{CONFIG_FILE} must be a mapping of keys and values")
         return config
@@ -98,6 +97,7 @@ class _Reading:
         document = {**raw, "runtime": runtime, "schema": self._schemas(raw.get("schema"))}
         if "readme" in raw:
             document["readme"] = self._text("readme", raw["readme"])
+        self._check_document(document)
         return BotConfig(
             name=self._name(raw.get("name")),
             version=self._version(raw.get("version")),
@@ -108,7 +108,17 @@ class _Reading:
             files=tuple(self._files),
         )
 
+    def _check_document(self, document: JSON) -> None:
+        """Bots carry it as their ``custom.config``, and MongoDB does not hold everything."""
+        try:
+            to_json({"custom": {"config": document}}, "")
+        except InvalidDocument as error:
+            self.faults.append(f"{CONFIG_FILE}: {error.message.removeprefix('.custom.config.')}")
+
     def _name(self, value: Any) -> str:
+        if isinstance(value, int | float):
+            self._fault("name", f"must be text; put {value} in quotes")
+            return str(value)
         if not isinstance(value, str) or not _NAME.fullmatch(value):
             self._fault("name", "must be 1 to 63 letters, digits, dots, dashes or underscores")
         return str(value)
@@ -169,10 +179,15 @@ class _Reading:
         if not isinstance(file, str) or not _inside(file):
             self._fault(key, f"{file!r} is not a path inside the project")
             return None
-        content = self._read(file)
+        path = PurePosixPath(file).as_posix()  # an archive has no ./main.py
+        self._files.append(path)
+        try:
+            content = self._read(path)
+        except InvalidInput as error:
+            self._fault(key, error.message)
+            return None
         if content is None and needed:
             self._fault(key, f"there is no file {file}")
-        self._files.append(file)
         return content
 
     def _fault(self, key: str, text: str) -> None:
@@ -181,18 +196,14 @@ class _Reading:
 
 def _inside(file: str) -> bool:
     path = PurePosixPath(file)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return (
+        bool(path.parts)
+        and file.isprintable()
+        and not path.is_absolute()
+        and ".." not in path.parts
+    )
 
 
 def _file_part(entrypoint: Any) -> Any:
     """The file of an entrypoint: `app.jar:Main` names a class of `app.jar`."""
     return entrypoint.partition(":")[0] if isinstance(entrypoint, str) else entrypoint
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases: a small file with nested ones describes gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not supported")
-        return super().compose_node(parent, index)

@@ -74,19 +74,37 @@ def _left_out(config: BotConfig, ignore: IgnoreRules) -> list[str]:
 
 def _files(folder: Path, ignore: IgnoreRules) -> tuple[list[str], list[str]]:
     """The files to pack, and a fault for each that is none of this project."""
-    files, faults = [], []
-    for relative in _wanted(folder, ignore):
-        source = folder / relative
-        if source.resolve().is_relative_to(folder.resolve()) and source.is_file():
-            files.append(relative)
+    files = []
+    faults: list[str] = []
+    for relative in _wanted(folder, ignore, faults):
+        if fault := _file_fault(folder, relative):
+            faults.append(fault)
         else:
-            faults.append(f"{relative}: not a file of this project; take it out or copy it here")
+            files.append(relative)
     return files, faults
 
 
-def _wanted(folder: Path, ignore: IgnoreRules) -> Iterator[str]:
-    """Paths of everything but folders that is not left out; links to folders count as files."""
-    for root, folders, files in os.walk(folder):
+def _file_fault(folder: Path, relative: str) -> str | None:
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        return f"{relative!r}: its name is not UTF-8, as archives need it; rename it"
+    try:
+        source = (folder / relative).resolve()
+        ours = source.is_relative_to(folder.resolve()) and source.is_file()
+    except (OSError, RuntimeError):  # links in a circle
+        ours = False
+    return None if ours else f"{relative}: not a file of this project; take it out or copy it here"
+
+
+def _wanted(folder: Path, ignore: IgnoreRules, faults: list[str]) -> Iterator[str]:
+    """Paths of everything but folders that is not left out; links to folders count as files. A
+    folder that cannot be read is one of the `faults`."""
+
+    def note(error: OSError) -> None:
+        faults.append(f"{_below(folder, Path(error.filename))}: cannot be read: {error.strerror}")
+
+    for root, folders, files in os.walk(folder, onerror=note):
         base = Path(root)
         links = [name for name in folders if (base / name).is_symlink()]
         folders[:] = sorted(
@@ -106,4 +124,9 @@ def _below(folder: Path, path: Path) -> str:
 
 def _read(folder: Path, name: str) -> bytes | None:
     path = folder / name
-    return path.read_bytes() if path.is_file() else None
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise InvalidInput(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput(f"{name!r} cannot be the name of a file: {error}") from error

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from the0.errors import InvalidInput
 from the0.plugin.interfaces import Progress
 from the0.project.archive import read_archive
 from the0.project.load import Project
@@ -52,7 +53,10 @@ def _copy_project(project: Project, copy: Path) -> None:
     for relative in project.files:
         target = copy / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(project.folder / relative, target)
+        try:
+            shutil.copy(project.folder / relative, target)
+        except PermissionError as error:
+            raise InvalidInput(f"{relative} cannot be read: {error.strerror}") from error
 
 
 def _write_zip(folder: Path, target: Path) -> None:

@@ -47,6 +47,9 @@ def test_the_runtime_has_a_default() -> None:
     [
         ("name", "name: a/b", "bot-config.yaml: name: must be 1 to 63"),
         ("name", "", "bot-config.yaml: name: must be 1 to 63"),
+        ("name", "name: 123", "bot-config.yaml: name: must be text; put 123 in quotes"),
+        ("metadata", "metadata: {x: .nan}", "bot-config.yaml: metadata.x is nan, which JSON cann"),
+        ("metadata", f"metadata: {'[' * 70}{']' * 70}", "bot-config.yaml: metadata[0][0]"),
         ("version", "version: 1.0", "bot-config.yaml: version: 1.0 is not a version"),
         ("version", "version: v1.0.0", "bot-config.yaml: version: 'v1.0.0' is not a version"),
         ("type", "type: hourly", "bot-config.yaml: type: must be realtime or scheduled"),
@@ -78,6 +81,18 @@ def test_entrypoints_must_exist_and_be_known() -> None:
         "bot-config.yaml: entrypoints.query: there is no file gone.py",
         "bot-config.yaml: entrypoints.cron: is not one of bot, query, backtest",
     )
+
+
+def test_paths_are_taken_as_the_archive_has_them() -> None:
+    files = {**FILES, "bot-config.yaml": CONFIG.replace("main.py", "./main.py")}
+    config = read_config(reader(files))
+    assert config.entrypoints["bot"] == "./main.py"
+    assert set(config.files) == set(FILES)
+
+
+def test_what_mongodb_cannot_hold_is_refused_in_a_schema_too() -> None:
+    faults = faults_of(**{"bot-schema__json": '{"default": NaN}'})
+    assert faults == ("bot-config.yaml: schema.bot.default is nan, which JSON cannot say",)
 
 
 def test_the_class_of_a_jar_is_no_part_of_its_name() -> None:
@@ -129,11 +144,21 @@ def test_schemas_are_checked_by_path(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: [", "not YAML"),
+        ("a: [", "not usable YAML"),
         ("- a", "must be a mapping"),
         ("", "must be a mapping"),
         ("a: &x [1]\nb: [*x, *x]", "aliases"),
-        ("a: !!python/object/apply:os.system [id]", "not YAML"),
+        ("a: !!python/object/apply:os.system [id]", "not usable YAML"),
+        ("a: 1\nb: {c: 1, c: 2}", "line 2: the key 'c' stands twice"),
+        ("a: 1\n2024-01-01: x", "line 1: the key '2024-01-01' is a date; put it in quotes"),
+        ("? !!binary aGk=\n: x", "is a bytes; put it in quotes"),
+        ("a: !!binary aGk=", "a value of the type bytes"),
+        ("a: !!int ''", "line 1: this is no int of YAML"),
+        ("a: !!timestamp foo", "line 1: this is no timestamp of YAML"),
+        ("a: !!bool foo", "line 1: this is no bool of YAML"),
+        ("a: 2024-13-45", "line 1: this is no timestamp of YAML"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a: b\n" + "# long\n" * 10_000, "over 65536 bytes"),
     ],
 )
 def test_what_is_no_plain_yaml_mapping_is_refused(text: str, expected: str) -> None:

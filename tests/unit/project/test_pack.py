@@ -1,5 +1,7 @@
 """Loading and packing folders: what goes in, what stays out, and that it is the same each time."""
 
+import errno
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -159,6 +161,74 @@ def test_links_inside_are_followed_and_links_out_are_refused(folder: Path, tmp_p
     with pytest.raises(InvalidInput) as caught:
         packed_names(folder, tmp_path)
     assert [fault.split(":")[0] for fault in caught.value.faults] == ["dead", "leak", "tree"]
+
+
+def test_what_no_archive_can_take_in_is_a_fault(folder: Path, tmp_path: Path) -> None:
+    (folder / "circle").symlink_to("circle")
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("")
+    with pytest.raises(InvalidInput) as caught:
+        packed_names(folder, tmp_path)
+    assert [fault.split(":")[1].strip() for fault in caught.value.faults] == [
+        "its name is not UTF-8, as archives need it; rename it",
+        "not a file of this project; take it out or copy it here",
+    ]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, '"a\\0b"'])
+def test_an_entrypoint_that_no_file_can_be_is_a_fault(folder: Path, name: str) -> None:
+    write_files(folder, {"bot-config.yaml": CONFIG.replace("query.py", name)})
+    with pytest.raises(InvalidInput) as caught:
+        load_project(folder, RUNTIMES)
+    (fault,) = caught.value.faults
+    assert fault.startswith("bot-config.yaml: entrypoints.query: ")
+
+
+def unreadable(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads everything, so no real file can be made to refuse."""
+    real_open, real_scan = io.open, os.scandir
+
+    def refuse(given: object) -> None:
+        if str(given).endswith(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(given))
+
+    def open_(given: object, *args: object, **more: object) -> object:
+        refuse(given)
+        return real_open(given, *args, **more)
+
+    def scan(given: object) -> object:
+        refuse(given)
+        return real_scan(given)
+
+    monkeypatch.setattr(io, "open", open_)
+    monkeypatch.setattr("builtins.open", open_)
+    monkeypatch.setattr(os, "scandir", scan)
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/main.py", "bot-config.yaml: entrypoints.bot: main.py cannot be read: Permission denied"),
+        ("/src/deep", "src/deep: cannot be read: Permission denied"),
+    ],
+)
+def test_what_cannot_be_read_is_a_fault(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, path: str, fault: str
+) -> None:
+    write_files(folder, {"src/deep/a.py": ""})
+    unreadable(path, monkeypatch)
+    with pytest.raises(InvalidInput) as caught:
+        load_project(folder, RUNTIMES)
+    assert caught.value.faults == (fault,)
+
+
+def test_a_file_that_cannot_be_read_is_not_packed_around(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(folder, {"data.csv": ""})
+    project = load_project(folder, RUNTIMES)
+    unreadable("/project/data.csv", monkeypatch)
+    with pytest.raises(InvalidInput, match=r"data\.csv cannot be read: Permission denied"):
+        pack(project, tmp_path, RecordedProgress())
 
 
 def test_the_archive_reads_back_as_the_project(folder: Path, tmp_path: Path) -> None:
