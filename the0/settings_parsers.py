@@ -10,6 +10,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,13 @@ def instance_name(value: Any) -> str:
 
 def absolute_path(value: Any) -> str:
     """Empty, or an absolute path; `~` is the home directory."""
-    if isinstance(value, str):
-        path = Path(value).expanduser() if value else None
-        if path is None:
-            return ""
-        if path.is_absolute():
-            return str(path)
+    if value == "":
+        return ""
+    if isinstance(value, str) and "\0" not in value:
+        with suppress(RuntimeError):  # ~ of a user that is not there
+            path = Path(value).expanduser()
+            if path.is_absolute():
+                return str(path)
     raise ValueError("an absolute path, or empty for the default")
 
 

@@ -48,8 +48,14 @@ class Layers:
 def read_layers(
     sections: Iterable[type], files: Sequence[Path] | None, environ: Mapping[str, str]
 ) -> Layers:
-    """The values of `files` (None: the standard ones that exist), overridden by `environ`."""
+    """The values of `files` (None: the standard ones that exist), overridden by `environ`.
+
+    A variable of the contract that is empty counts as not set: Compose makes such of `${X:-}`.
+    """
     layers = Layers()
+    sections = tuple(sections)
+    contract = _contract_names(sections)
+    environ = {name: text for name, text in environ.items() if text or name not in contract}
     if files is None:
         files = [path for path in STANDARD_FILES if path.exists()]
     for path in files:
@@ -61,10 +67,14 @@ def read_layers(
 
 def without_settings(environ: Mapping[str, str], sections: Iterable[type]) -> dict[str, str]:
     """`environ` without the variables that set anything of `sections`."""
-    contract = {v for cls in sections for one in section_fields(cls).values() for v in one.env}
+    contract = _contract_names(sections)
     return {
         name: text for name, text in environ.items() if not (_is_prefixed(name) or name in contract)
     }
+
+
+def _contract_names(sections: Iterable[type]) -> set[str]:
+    return {v for cls in sections for one in section_fields(cls).values() for v in one.env}
 
 
 def _read_file(layers: Layers, path: Path) -> None:
@@ -83,12 +93,14 @@ def _read_file(layers: Layers, path: Path) -> None:
 
 
 def _dynaconf(path: Path) -> dict[str, Any]:
-    """What dynaconf makes of one TOML file, without its own internals."""
+    """What dynaconf makes of one TOML file, without its own internals. Text is taken as it stands:
+    a secret may begin like a command, with `@int` or `@format`."""
     reader = Dynaconf(
         settings_files=[str(path.resolve())],
         envvar_prefix=None,
         environments=False,
         load_dotenv=False,
+        auto_cast=False,
         core_loaders=["TOML"],
         loaders=[],
     )

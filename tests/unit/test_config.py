@@ -10,7 +10,14 @@ import pytest
 
 from the0.config import StateDir, bootstrap, load_settings
 from the0.errors import InvalidSettings, PluginError
-from the0.settings import CORE_SECTIONS, IGNORED_ENV, MongoSettings, section, setting
+from the0.settings import (
+    CORE_SECTIONS,
+    IGNORED_ENV,
+    MongoSettings,
+    section,
+    section_fields,
+    setting,
+)
 from the0.settings_parsers import addresses, seconds
 from the0.state_dir import default_root
 
@@ -86,6 +93,22 @@ def test_a_token_that_no_header_can_carry_is_refused_unseen(site: Site, token: s
     assert "ter2" not in fault
 
 
+@pytest.mark.parametrize("text", ["@int abc", "@format {env[HOME]}", "@none", "@json {", "@del"])
+def test_text_of_a_file_is_never_a_command(site: Site, text: str) -> None:
+    file = site.file(f'[api]\ntoken = "{text}"\n')
+    assert load_settings(CORE_SECTIONS, [file], {}).api.token == text
+
+
+def test_an_empty_variable_of_the_contract_is_not_set(site: Site) -> None:
+    sections = [*CORE_SECTIONS, ExampleSettings]
+    names = {v for cls in sections for one in section_fields(cls).values() for v in one.env}
+    empty = dict.fromkeys(names, "")
+    assert load_settings(sections, [], empty).sections == load_settings(sections, [], {}).sections
+    file = site.file('[limits]\nmemory_mb = 256\n[nats]\nurl = "nats://h"\n')
+    settings = load_settings(sections, [file], {**empty, "THE0_NATS__URL": ""})
+    assert (settings.limits.memory_mb, settings.nats.url) == (256, "")
+
+
 def test_all_faults_are_told_at_once_with_their_source(site: Site) -> None:
     text = '[limits]\nmemory_mb = "much"\n[runner]\nstarts_at_once = 0\n[mongo]\ntimout_sec = 3\n'
     faults = site.faults(text, BOT_CPU_SHARES="1", THE0_LOG_LEVEL="loud", THE0_NO_SUCH="1")
@@ -117,6 +140,8 @@ def test_secrets_are_masked_also_inside_addresses(site: Site) -> None:
         ('instance = "a b"', "letters, digits and dashes"),
         (f'instance = "{"x" * 25}"', "1 to 24"),
         ('state_dir = "relative"', "an absolute path"),
+        ('state_dir = "~nobody-of-this-name/x"', "an absolute path"),
+        ('state_dir = "/a\\u0000b"', "an absolute path"),
         (f'state_dir = "/{"x" * 90}"', "too long a path"),
         ("[runner]\nstop_bots_on_exit = 3", "true or false"),
         ('[runner]\nreconcile_interval_sec = "often"', "a duration"),
@@ -225,6 +250,9 @@ def test_what_the_host_needs_is_told_at_once_and_with_what_is_wrong(
     for name in ("MONGO_URI", "MINIO_ENDPOINT", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"):
         assert faults.count(name) == 1
     assert "limits.cpu_shares" in faults
+    with pytest.raises(InvalidSettings) as refused:
+        bootstrap([], dict.fromkeys(HOST_ENVIRON, ""), for_host=True)
+    assert len(refused.value.faults) == len(HOST_ENVIRON)
     settings, _ = bootstrap([], HOST_ENVIRON, for_host=True)
     assert settings.mongo.uri == "mongodb://db"
 
