@@ -12,9 +12,20 @@ In a bot::
 Importing this package loads the SDK only; the platform's modules are imported by name.
 """
 
-from the0 import query, state
-from the0.sdk.output import error, log, metric, parse, result, sleep, success
-
 __version__ = "1.0.0"
 
-__all__ = ["error", "log", "metric", "parse", "query", "result", "sleep", "state", "success"]
+from the0 import query, state
+from the0.sdk.output import LogLevel, error, log, metric, parse, result, sleep, success
+
+__all__ = [
+    "LogLevel",
+    "error",
+    "log",
+    "metric",
+    "parse",
+    "query",
+    "result",
+    "sleep",
+    "state",
+    "success",
+]
