@@ -89,4 +89,12 @@ def check_step(kind: BotType, before: Document, new_kind: BotType, custom: Docum
             f"This bot is an instance of {kind}/{old_name}, and stays one; "
             "deploy the other as a new bot."
         )
-    check_update(str(before.get("version")), custom["version"])
+    version = before.get("version") or (
+        about.get("version") if isinstance(about, Mapping) else None
+    )
+    if not isinstance(version, str):
+        raise Conflict(
+            "This bot's document names no version (custom.version), so nobody can tell whether its "
+            "configuration and state fit; deploy it as a new bot, then delete this one."
+        )
+    check_update(version, custom["version"])

@@ -75,3 +75,10 @@ def test_another_bot_or_a_major_step_is_refused(
 ) -> None:
     with pytest.raises(Conflict):
         check_step(REALTIME, before, kind, after)
+
+
+def test_where_no_version_stands_that_is_said() -> None:
+    before = {"config": {"name": "sma", "version": "1.0.0"}}
+    check_step(REALTIME, before, REALTIME, custom("sma", "1.1.0"))
+    with pytest.raises(Conflict, match=r"no version \(custom\.version\)"):
+        check_step(REALTIME, {"config": {"name": "sma"}}, REALTIME, custom("sma", "1.1.0"))
