@@ -16,12 +16,10 @@ ends the process with code 1). For a realtime bot it serves HTTP on ``THE0_QUERY
 
 from __future__ import annotations
 
-import contextvars
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from the0.sdk import state
@@ -30,9 +28,7 @@ from the0.sdk.files import write_whole
 RESULT_PATH = "/query/result.json"
 
 _handlers: dict[str, Callable[[QueryRequest], Any]] = {}
-_params: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
-    "params", default=MappingProxyType({})
-)
+_params: dict[str, Any] = {}
 _config: dict[str, Any] = {}
 
 
@@ -76,8 +72,8 @@ def handler(path: str) -> Callable[[Handler], Handler]:
 
 
 def get_params() -> dict[str, Any]:
-    """The parameters of the query being answered (a copy)."""
-    return dict(_params.get())
+    """The parameters of the query being answered (a copy), in whichever thread."""
+    return dict(_params)
 
 
 def get_config() -> dict[str, Any]:
@@ -112,7 +108,8 @@ def answer(path: str, params: dict[str, Any]) -> Answer:
     if function is None:
         missing = {"error": f"No handler for path: {path}", "available": list(_handlers)}
         return Answer(404, json.dumps({"status": "error", **missing}))
-    token = _params.set(params)
+    _params.clear()
+    _params.update(params)
     try:
         data = function(QueryRequest(path, params))
         return Answer(200, json.dumps({"status": "ok", "data": data}))
@@ -121,8 +118,6 @@ def answer(path: str, params: dict[str, Any]) -> Answer:
     except Exception as error:
         _log_traceback()
         return _failure(str(error))
-    finally:
-        _params.reset(token)
 
 
 def _log_traceback() -> None:

@@ -1,13 +1,21 @@
-"""The HTTP server of a query process: a bounded number of requests at once, each in a thread."""
+"""The HTTP server of a query process: requests are read in threads, a bounded number at once, and
+answered one at a time in the thread that serves.
+
+That is the main thread, as in the public SDK, and handlers count on it: with a sqlite3 connection
+or an event loop of their module, or a signal handler.
+"""
 
 from __future__ import annotations
 
 import json
+import select
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
+from socket import socket
 from socketserver import TCPServer
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from the0.sdk.output import log
@@ -28,11 +36,22 @@ class Reply(Protocol):
 AnswerFunction = Callable[[str, dict[str, Any]], Reply]
 
 
+class Question(NamedTuple):
+    """What a request asks; its thread waits for what comes into `reply`: None when whoever asked
+    over `connection` has gone meanwhile."""
+
+    path: str
+    params: dict[str, Any]
+    connection: socket
+    reply: SimpleQueue[Reply | None]
+
+
 def serve(port: int, answer: AnswerFunction) -> None:
     """Answer GET and POST on `port` until the process ends. Raises OSError for a taken port."""
-    with QueryServer(port, answer) as server:
+    with QueryServer(port) as server:
         log(f"Query server started on port {server.server_port}")
-        server.serve_forever()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.answer_here(answer)
 
 
 class QueryServer(ThreadingHTTPServer):
@@ -41,10 +60,16 @@ class QueryServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, port: int, answer: AnswerFunction) -> None:
-        self.answer = answer
+    def __init__(self, port: int) -> None:
+        self.questions: SimpleQueue[Question | None] = SimpleQueue()
         self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         super().__init__(("0.0.0.0", port), _Request)  # noqa: S104 - the container's own address
+
+    def answer_here(self, answer: AnswerFunction) -> None:
+        """Answer in this thread what is asked, until None comes out of `questions`."""
+        while question := self.questions.get():
+            gone = _is_gone(question.connection)
+            question.reply.put(None if gone else answer(question.path, question.params))
 
     def server_bind(self) -> None:
         # The base class asks DNS for the host's name, which may take long where there is no DNS.
@@ -91,8 +116,10 @@ class _Request(BaseHTTPRequestHandler):
             return
         params: dict[str, Any] = {name: values[0] for name, values in parse_qs(url.query).items()}
         params.update(_parameters(self.rfile.read(length)))
-        reply = self.server.answer(unquote(url.path), params)
-        self._send(reply.status, reply.body)
+        question = Question(unquote(url.path), params, self.connection, SimpleQueue())
+        self.server.questions.put(question)
+        if reply := question.reply.get():
+            self._send(reply.status, reply.body)
 
     def _send(self, status: int, body: str) -> None:
         content = body.encode()
@@ -101,6 +128,13 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def _is_gone(connection: socket) -> bool:
+    """Whether the other end hung up, as it does when its time is over."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _length(header: str | None) -> int:

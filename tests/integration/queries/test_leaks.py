@@ -25,7 +25,7 @@ def fast(request):
 
 @query.handler("/slow")
 def slow(request):
-    time.sleep(60)
+    time.sleep(3)
 
 @query.handler("/dies")
 def dies(request):

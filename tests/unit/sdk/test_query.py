@@ -3,7 +3,10 @@
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The handlers of the vectors, in a registry of this test's own."""
     monkeypatch.setattr(sdk_query, "_handlers", {})
     monkeypatch.setattr(sdk_query, "_config", {})
+    monkeypatch.setattr(sdk_query, "_params", {})
     monkeypatch.setattr(sdk_query, "RESULT_PATH", str(tmp_path / "query/result.json"))
     monkeypatch.setattr(sdk_state, "_served", False)
     monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
@@ -54,10 +58,14 @@ def port(handlers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     ready = threading.Event()
 
     def serve(_port: int, answer: sdk_server.AnswerFunction) -> None:
-        with sdk_server.QueryServer(0, answer) as server:
+        with sdk_server.QueryServer(0) as server:
             servers.append(server)
+            accepting = threading.Thread(target=server.serve_forever, args=(0.01,))
+            accepting.start()
             ready.set()
-            server.serve_forever(poll_interval=0.01)
+            server.answer_here(answer)
+            server.shutdown()
+            accepting.join()
 
     monkeypatch.setattr(sdk_server, "serve", serve)
     monkeypatch.setenv("BOT_TYPE", "realtime")
@@ -65,7 +73,7 @@ def port(handlers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     thread.start()
     assert ready.wait(10)
     yield servers[0].server_port
-    servers[0].shutdown()
+    servers[0].questions.put(None)
     thread.join()
 
 
@@ -120,56 +128,101 @@ def test_a_large_body_is_refused(port: int) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.0 413")
 
 
-def test_queries_run_side_by_side_with_their_own_parameters(port: int) -> None:
-    both = threading.Barrier(2, timeout=30)
-
-    @query.handler("/meet")
-    def meet(request: query.QueryRequest) -> Any:
-        both.wait()
-        return [request.get("who"), query.get_params()["who"]]
-
-    answers: dict[str, Any] = {}
-
-    def go(who: str) -> None:
-        answers[who] = ask(port, "GET", f"/meet?who={who}")[1]["data"]
-
-    threads = [threading.Thread(target=go, args=(who,)) for who in ("a", "b")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == {"a": ["a", "a"], "b": ["b", "b"]}
-
-
-def test_requests_over_the_bound_wait_and_are_answered(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running, most, lock = [], [], threading.Lock()
-    release = threading.Event()
+def test_handlers_run_one_at_a_time_with_their_own_parameters(port: int) -> None:
+    running: list[int] = []
 
     @query.handler("/slow")
-    def slow(_request: query.QueryRequest) -> Any:
-        with lock:
-            running.append(1)
-            most.append(len(running))
-            full = len(running) == sdk_server.MAX_REQUESTS
-        if full:
-            release.set()
-        release.wait(30)
-        with lock:
-            running.pop()
+    def slow(request: query.QueryRequest) -> Any:
+        running.append(1)
+        time.sleep(0.005)
+        most = len(running)
+        running.pop()
+        return [most, request.get("who"), query.get_params()["who"]]
 
-    statuses = []
-    threads = [
-        threading.Thread(target=lambda: statuses.append(ask(port, "GET", "/slow")[0]))
-        for _ in range(sdk_server.MAX_REQUESTS * 2)
-    ]
+    answers: list[Any] = []
+
+    def go(who: str) -> None:
+        answers.append((who, ask(port, "GET", f"/slow?who={who}")[1]["data"]))
+
+    many = [str(number) for number in range(sdk_server.MAX_REQUESTS * 2)]
+    threads = [threading.Thread(target=go, args=(who,)) for who in many]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert statuses == [200] * len(threads)
-    assert max(most) == sdk_server.MAX_REQUESTS
+    assert sorted(answers) == sorted((who, [1, who, who]) for who in many)
+
+
+def test_a_slow_client_holds_up_nobody(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        assert ask(port, "GET", "/echo")[0] == 200
+        slow.sendall(b'{"a": 1 }')
+        with slow.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.0 200")
+
+
+def test_what_nobody_waits_for_any_more_is_not_answered(port: int) -> None:
+    entered, release, asked = threading.Event(), threading.Event(), []
+
+    @query.handler("/slow")
+    def slow(request: query.QueryRequest) -> Any:
+        asked.append(request.get("who"))
+        entered.set()
+        release.wait(30)
+
+    first = threading.Thread(target=ask, args=(port, "GET", "/slow?who=first"))
+    first.start()
+    assert entered.wait(30)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /slow?who=gone HTTP/1.1\r\n\r\n")
+    release.set()
+    first.join()
+    assert ask(port, "GET", "/slow?who=last")[0] == 200
+    assert asked == ["first", "last"]
+
+
+MAIN_THREAD_PROGRAM = """
+import asyncio, json, os, signal, sqlite3, sys, threading, urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from the0 import query
+
+def started(text):
+    threading.Thread(target=client, args=(text,)).start()
+
+sys.modules["the0.sdk.output"].log = started
+database = sqlite3.connect(":memory:")
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+pool = ThreadPoolExecutor(1)
+PATHS = ("/database", "/loop", "/signal", "/params?a=1")
+
+query.handler("/database")(lambda _: database.execute("select 1").fetchone()[0])
+query.handler("/loop")(lambda _: asyncio.get_event_loop().run_until_complete(asyncio.sleep(0, 1)))
+query.handler("/signal")(lambda _: signal.signal(signal.SIGALRM, lambda *_: None) and 1 or 1)
+query.handler("/params")(lambda _: int(pool.submit(query.get_params).result()["a"]))
+
+def client(text):
+    url = f"http://127.0.0.1:{text.split()[-1]}"
+    print([json.load(urllib.request.urlopen(url + path))["data"] for path in PATHS], flush=True)
+    os._exit(0)
+
+query.run()
+"""
+
+
+def test_handlers_have_the_main_thread() -> None:
+    """What bots that were written with the public SDK count on."""
+    ran = subprocess.run(
+        [sys.executable, "-c", MAIN_THREAD_PROGRAM],
+        env={"BOT_TYPE": "realtime", "THE0_QUERY_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout == "[1, 1, 1, 1]\n", ran.stderr
 
 
 @pytest.mark.parametrize("case", VECTORS["once"], ids=lambda case: str(case["path"]))
