@@ -19,6 +19,10 @@ from the0.values import to_json
 CONFIG_FILE = "bot-config.yaml"
 DEFAULT_RUNTIME = "python3.11"
 MAX_FILE_BYTES = 1024 * 1024
+MAX_TEXT_BYTES = 2 * MAX_FILE_BYTES
+"""The readme and the schemas together: as BSON they take up to seven times as much, and a document
+of MongoDB holds 16 MiB."""
+MAX_SCHEMAS = 10
 ENTRYPOINTS = ("bot", "query", "backtest")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -73,6 +77,7 @@ class _Reading:
         self._built = built
         self.faults: list[str] = []
         self._files: list[str] = [CONFIG_FILE]
+        self._text_bytes = 0
 
     def config(self) -> dict[str, Any]:
         content = self._read(CONFIG_FILE)
@@ -154,6 +159,9 @@ class _Reading:
         if not isinstance(value, dict) or not value.get("bot"):
             self._fault("schema.bot", "must name the JSON Schema of the bot's configuration")
             return {}
+        if len(value) > MAX_SCHEMAS:
+            self._fault("schema", f"names {len(value)} files; {MAX_SCHEMAS} are the most")
+            return {}
         return {str(role): self._schema(str(role), file) for role, file in value.items()}
 
     def _schema(self, role: str, file: Any) -> JSON:
@@ -172,6 +180,12 @@ class _Reading:
         content = self._content(key, file)
         if content is not None and len(content) > MAX_FILE_BYTES:
             self._fault(key, f"{file} is over {MAX_FILE_BYTES} bytes")
+            return None
+        self._text_bytes += len(content or b"")
+        if self._text_bytes > MAX_TEXT_BYTES:
+            self._fault(
+                key, f"{file} makes readme and schemas over {MAX_TEXT_BYTES} bytes together"
+            )
             return None
         return None if content is None else content.decode("utf-8", "replace")
 

@@ -95,6 +95,18 @@ def test_what_mongodb_cannot_hold_is_refused_in_a_schema_too() -> None:
     assert faults == ("bot-config.yaml: schema.bot.default is nan, which JSON cannot say",)
 
 
+def test_what_no_document_of_mongodb_could_hold_is_refused() -> None:
+    large = json.dumps({"examples": [1] * 300_000})
+    more = CONFIG.replace("bot: bot-schema.json", "bot: bot-schema.json\n  b: l.json\n  c: l.json")
+    faults = faults_of(**{"bot-config__yaml": more, "l__json": large, "README__md": large})
+    assert faults == (
+        "bot-config.yaml: readme: README.md makes readme and schemas over 2097152 bytes together",
+    )
+    many = "".join(f"\n  s{number}: bot-schema.json" for number in range(10))
+    faults = faults_of(**{"bot-config__yaml": CONFIG.replace("bot-schema.json", f"x{many}")})
+    assert faults == ("bot-config.yaml: schema: names 11 files; 10 are the most",)
+
+
 def test_the_class_of_a_jar_is_no_part_of_its_name() -> None:
     files = {**FILES, "app.jar": ""}
     files["bot-config.yaml"] = CONFIG.replace("bot: main.py", "bot: app.jar:Main")
