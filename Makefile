@@ -25,11 +25,11 @@ check: setup ## lint, format, types, layers
 	$(BIN)/lint-imports
 
 test: setup ## unit, integration and end-to-end tests, with the real parts
-	@bash scripts/compiler.sh
+	@bash scripts/test_tools.sh
 	$(PYTEST) --timeout=300 $(SUITES)
 
 soak: setup ## the fault tests with their full counts and durations
-	@bash scripts/compiler.sh
+	@bash scripts/test_tools.sh
 	THE0_SOAK=1 $(PYTEST) --timeout=7200 $(SUITES)
 
 bench: setup ## each hot path beside its physical limit
