@@ -34,6 +34,7 @@ class Scheduler:
         self._settings = claiming.settings
         self._alert = alert
         self._tcp = tcp
+        self._lock = Leadership(self._settings.state_dir.scheduler_lock)
         self._service: ScheduleService | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -58,25 +59,24 @@ class Scheduler:
             return
         plugin = self._claiming.scheduler()
         try:
-            self._service = ScheduleService(site, plugin, self._alert)
+            self._service = ScheduleService(site, plugin, self._alert, lambda: self._lock.held)
             await self._service.run(stop)
         finally:
             plugin.close()
             site.executor.close()
 
     async def _serve(self, ended: asyncio.Event) -> None:
-        lock = Leadership(self._settings.state_dir.scheduler_lock)
-        acquiring = asyncio.create_task(lock.acquire(), name="scheduler's lock")
+        acquiring = asyncio.create_task(self._lock.acquire(), name="scheduler's lock")
         ending = asyncio.create_task(ended.wait(), name="scheduler's end")
         try:
             await asyncio.wait({acquiring, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if lock.held:
+            if self._lock.held:
                 async with serve_role(self._settings, self, self.commands, tcp=self._tcp):
                     await ending
         finally:
             acquiring.cancel()
             ending.cancel()
-            lock.release()
+            self._lock.release()
 
     # --- what it tells of itself ---
 

@@ -20,8 +20,8 @@ from the0.models import Run
 from the0.repository import Repository
 
 MISSED_AFTER_SEC = 5.0
-"""After the start deadline of a slot that this scheduler saw too late: until then another one may
-still have it in its queue, and claim it."""
+"""From the moment on in which nobody should have a slot in its queue any more that this scheduler
+saw too late."""
 
 WRITE_DELAY_SEC = 0.2
 RETRY_SEC = 2.0
@@ -71,10 +71,11 @@ class Ledger:
             self._mark(bot_id, forward=forward)
 
     def missed(self, bot_id: str, runs: Sequence[Run], now: datetime) -> None:
-        """Record these once nobody can claim them any more, unless somebody has by then."""
+        """Record these a moment after the time of their end, unless somebody has claimed them by
+        then."""
         for run in runs:
             self.open(bot_id, run.slot)
-            left = max(0.0, (run.deadline - now).total_seconds())
+            left = max(0.0, (run.ended - now).total_seconds()) if run.ended else 0.0
             self._missed.append(_Missed(time.monotonic() + left + MISSED_AFTER_SEC, run))
         self._changed.set()
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,13 +68,20 @@ log = logging.getLogger(__name__)
 
 
 class ScheduleService:
-    """Any number of them may run for an installation: what each claims is its own."""
+    """Any number of them may run for an installation: what each claims is its own. `is_first`
+    tells whether no other one was there when this one came."""
 
     def __init__(
-        self, site: Site, scheduler: SchedulerPlugin, alert: Alert, now: Clock = utc_now
+        self,
+        site: Site,
+        scheduler: SchedulerPlugin,
+        alert: Alert,
+        is_first: Callable[[], bool],
+        now: Clock = utc_now,
     ) -> None:
         settings = site.settings
         self._now = now
+        self._is_first = is_first
         self._site = site
         self._settings = settings.scheduler
         self.metrics = ScheduleMetrics()
@@ -217,10 +224,14 @@ class ScheduleService:
             settle = partial(self._ledger.settle, bot.id, slot)
             self._runs.begin(run_of(slot), bot, on_claim=settle)
         if verdict.missed:
+            # Another scheduler may have it in its queue, until its start deadline. There is none
+            # with slots of a time before this one came, if this one was the first.
+            certain = not forward and self._is_first()
             missed = [run_of(slot) for slot in verdict.missed]
+            times = [now if certain else max(now, run.deadline) for run in missed]
             records = [
-                unstarted(run, Outcome.MISSED, NOBODY_THERE, max(now, run.deadline))
-                for run in missed
+                unstarted(run, Outcome.MISSED, NOBODY_THERE, at)
+                for run, at in zip(missed, times, strict=True)
             ]
             self._ledger.missed(bot.id, records, now)
         if verdict.next != bot.planned or verdict.start or verdict.missed:

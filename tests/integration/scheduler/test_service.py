@@ -88,7 +88,7 @@ class World:
             settings, self.args, repository, self.executor, storage, plugins.runtimes, launches
         )
         cron = plugins.schedulers.get("cron")(self.args)
-        service = ScheduleService(site, cron, lambda *_: None, self.clock)
+        service = ScheduleService(site, cron, lambda *_: None, lambda: True, self.clock)
         stop = asyncio.Event()
         await repository.make_run_indexes()
         running = asyncio.create_task(service.run(stop))

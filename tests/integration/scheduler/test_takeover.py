@@ -112,7 +112,7 @@ def test_what_was_claimed_and_never_started(schedules: Schedules) -> None:
 
 def test_slots_that_passed_while_no_scheduler_was_there(schedules: Schedules) -> None:
     passed, a_year_ago = once_in(-20), int(time.time()) - 400 * 86400
-    schedules.put("skip", passed, start_deadline_sec=25)
+    schedules.put("skip", passed)
     schedules.put("once", passed, catch_up="once")
     schedules.put("late", passed, catch_up="once", start_deadline_sec=10)
     for bot_id in ("skip", "once", "late"):

@@ -104,7 +104,7 @@ async def test_missed_slots_are_recorded_after_a_moment_and_in_spite_of_outages(
         monkeypatch.setattr(schedule_ledger, name, 0.05)
     records.away = True
     missed = [run(), run(id="2" * 32, slot=LATER)]
-    ledger.missed("a", missed, missed[-1].deadline)
+    ledger.missed("a", missed, LATER)
     ledger.plan("a", LATEST, forward=True)
     writing = asyncio.create_task(ledger.run())
     await asyncio.sleep(0.3)
@@ -121,7 +121,8 @@ async def test_a_slot_is_not_missed_while_another_scheduler_may_still_start_it(
 ) -> None:
     for name in ("MISSED_AFTER_SEC", "WRITE_DELAY_SEC"):
         monkeypatch.setattr(schedule_ledger, name, 0.05)
-    too_late, queued = run(deadline=LATER), run(id="2" * 32, slot=LATER, deadline=LATEST)
+    too_late = run(ended=LATER)
+    queued = run(id="2" * 32, slot=LATER, ended=LATEST)
     ledger.missed("a", [queued, too_late], LATER)
     writing = asyncio.create_task(ledger.run())
     await _until(lambda: records.missed)
