@@ -17,6 +17,7 @@ from typing import Any
 from tests.support.fake_gateway import LAUNCH, TOKEN, FakeGateway
 
 PATIENCE_SEC = 30.0
+FOREVER = "import time\nprint('up')\nwhile True: time.sleep(0.05)\n"
 
 
 def packed(files: dict[str, str]) -> bytes:
