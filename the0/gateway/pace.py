@@ -6,14 +6,10 @@ BYTES_PER_SEC = 50 * 1024
 
 
 class Pace:
-    """Remembers what each bot's last put has cost.
+    """Remembers what each bot's last put has cost: every put is paid for at 50 KiB a second before
+    the next one, and not sooner than `interval_sec` after it."""
 
-    Every put is paid for at 50 KiB a second before the next one. That alone holds back the end of
-    a run: what is small (50 KiB is paid for in a second, and bots are not started more often) is
-    stored at each end, what is large when it is paid for. Otherwise an interval has to pass too.
-    """
-
-    def __init__(self, interval_sec: float) -> None:
+    def __init__(self, interval_sec: float = 0.0) -> None:
         self._interval_sec = interval_sec
         self._last: dict[str, tuple[float, int]] = {}
 
@@ -21,16 +17,19 @@ class Pace:
         """`size` bytes were sent."""
         self._last[bot_id] = (now, size)
 
-    def due(self, bot_id: str, asked: float, *, gathers: bool) -> float:
-        """When to store what was asked for at `asked`, if it `gathers` lines for an interval."""
-        # One that was not stored lately gathers from its first line on.
+    def due(self, bot_id: str, asked: float) -> float:
+        """When to store what was asked for at `asked`."""
+        # One that was not stored lately waits for the interval from its first line on.
         at, size = self._last.get(bot_id, (asked, 0))
-        return max(asked, at + max(self._interval_sec if gathers else 0.0, size / BYTES_PER_SEC))
+        return max(asked, at + self._pause(size))
 
     def forget(self, now: float) -> None:
         """Drop what holds nothing back any more."""
         self._last = {
             bot_id: (at, size)
             for bot_id, (at, size) in self._last.items()
-            if at + max(self._interval_sec, size / BYTES_PER_SEC) > now
+            if at + self._pause(size) > now
         }
+
+    def _pause(self, size: int) -> float:
+        return max(self._interval_sec, size / BYTES_PER_SEC)

@@ -1,8 +1,8 @@
 """Brings the days of the log spool into object storage, where nothing can be appended.
 
-A day is stored at the end of a run and otherwise every max(`logs.upload_interval_sec`,
-size / 50 KiB/s). The end of a run, too, waits until the put before it is paid for at that rate, so
-a growing object never costs more than 50 KiB/s a bot (see :mod:`the0.gateway.pace`).
+A day is stored at the end of a run, and otherwise every max(`logs.upload_interval_sec`,
+size / 50 KiB/s). Ends that follow each other are paid for at that rate as well, so a growing object
+never costs more than twice 50 KiB/s a bot (see :mod:`the0.gateway.pace`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _LAST_CHANCE = 4
 
 @dataclass
 class _Due:
-    """That a bot's log is to be stored, from `asked` on in the loop's time, perhaps once it
-    `gathers` lines for an interval; `failures` in a row so far."""
+    """That a bot's log is to be stored, from `asked` on in the loop's time, at the given `pace` if
+    any; `failures` in a row so far."""
 
     asked: float
-    gathers: bool = True
+    pace: Pace | None = None
     failures: int = 0
 
 
@@ -57,7 +57,8 @@ class LogUploader:
         self._disk = disk
         self._settings = settings
         self._due: dict[str, _Due] = {}
-        self._pace = Pace(settings.upload_interval_sec)
+        self._lines = Pace(settings.upload_interval_sec)
+        self._ends = Pace()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -65,13 +66,13 @@ class LogUploader:
     def note(self, bot_id: str) -> None:
         """There are new lines of the bot."""
         if bot_id not in self._due:
-            self._due[bot_id] = _Due(asyncio.get_running_loop().time())
+            self._due[bot_id] = _Due(asyncio.get_running_loop().time(), self._lines)
             self._wake.set()
 
     def finish(self, bot_id: str) -> None:
-        """A run of the bot has ended: store its log as soon as that is paid for."""
+        """A run of the bot has ended: store its log as soon as the end before is paid for."""
         self.note(bot_id)
-        self._due[bot_id].gathers = False
+        self._due[bot_id].pace = self._ends
         self._wake.set()
 
     async def run(self) -> None:
@@ -109,7 +110,7 @@ class LogUploader:
         """When the log of each bot is stored that is not being stored."""
         for bot_id, due in self._due.items():
             if bot_id not in self._running:
-                at = self._pace.due(bot_id, due.asked, gathers=due.gathers)
+                at = due.pace.due(bot_id, due.asked) if due.pace else due.asked
                 yield 0.0 if self._closing else at, bot_id
 
     def _ended(self, bot_id: str) -> Callable[[asyncio.Task[None]], None]:
@@ -139,9 +140,12 @@ class LogUploader:
             log.warning("the log of %s is not stored yet: %s", bot_id, error)
             if not self._closing:
                 delay = _RETRY_SEC[min(due.failures, len(_RETRY_SEC) - 1)]
-                self._due[bot_id] = _Due(loop.time() + delay, False, due.failures + 1)
+                pace = due.pace if due.pace is self._ends else None
+                self._due[bot_id] = _Due(loop.time() + delay, pace, due.failures + 1)
             return
-        self._pace.stored(bot_id, size, loop.time())
+        self._lines.stored(bot_id, size, loop.time())
+        if due.pace is self._ends:
+            self._ends.stored(bot_id, size, loop.time())
 
     def _store_days(self, bot_id: str) -> int:
         """Store all days of the bot that are not stored whole; the bytes that were sent."""
@@ -165,7 +169,8 @@ class LogUploader:
         """Ask for what the store does not have and remove what is old; seconds until the next
         time."""
         now = asyncio.get_running_loop().time()
-        self._pace.forget(now)
+        self._lines.forget(now)
+        self._ends.forget(now)
         try:
             # Without a time-out: so many folders take what they take.
             left = await asyncio.wrap_future(self._disk.submit(self._tidy))
@@ -173,7 +178,7 @@ class LogUploader:
             log.warning("the spool of logs cannot be looked through: %s", error)
             return _RETRY_SEC[-1]
         for bot_id in left:
-            self._due.setdefault(bot_id, _Due(now, False))
+            self._due.setdefault(bot_id, _Due(now))
         return _LOOK_SEC
 
     def _tidy(self) -> list[str]:
