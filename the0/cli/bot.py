@@ -97,20 +97,20 @@ def disable(api: ApiClient, ref: str, stop_running: bool, as_json: bool) -> None
 
 @bot.command()
 @BOT_ARGUMENT
-@click.option("--purge", is_flag=True, help="Also remove its stored state.")
+@click.option("--purge", is_flag=True, help="Also remove its stored state and logs.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @with_api
 def delete(api: ApiClient, ref: str, purge: bool, yes: bool, as_json: bool) -> None:
-    """Stop BOT and forget it. Its stored state stays, unless --purge is given; its logs stay.
+    """Stop BOT and forget it. What is stored of its state and logs stays, unless --purge is given.
 
     With --purge, BOT may also be the full id of a bot that was deleted before.
     """
     bot_id = _bot_to_delete(api, ref, purge)
-    _confirm(f"Delete the bot {ref}{' with all its state' * purge}?", yes)
+    _confirm(f"Delete the bot {ref}{' with all its state and logs' * purge}?", yes)
     _report("Deleted", api.delete(bot_path(bot_id), purge="true" if purge else None), as_json)
     if not purge and not as_json:
-        say(f"Its stored state stays; `the0 bot delete {bot_id} --purge` removes it.")
+        say(f"What is stored of it stays; `the0 bot delete {bot_id} --purge` removes that.")
 
 
 @bot.group()
