@@ -12,11 +12,13 @@ from pathlib import Path
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
 from the0.bot_events import BotEvent
 from the0.errors import InvalidDocument, Unavailable
 from the0.events import EventSource, LogPublisher, log_subject, source
+from the0.events.connection import round_trip
 from the0.settings import NatsSettings
 from the0.testing.servers import Server, nats_server
 
@@ -126,7 +128,7 @@ async def test_what_was_sent_while_away_is_read_from_the_stream(server: Server) 
             await until(lambda: first.ids == ["a"])
         for bot_id in "bcd":
             await sender.publish("the0.bot.updated", direct(bot_id))
-        await sender.flush()
+        await round_trip(sender, DEADLINE_SEC)
         second = Recorder()
         async with following(server.url, second):
             await until(lambda: second.ids == ["b", "c", "d"])
@@ -253,6 +255,51 @@ async def test_a_server_that_hangs_is_noticed(
         await until(lambda: events.connected)
 
 
+@asynccontextmanager
+async def slow_after_a_ping(server: Server) -> AsyncIterator[str]:
+    """An address of the server at which all that a client sends after a ping arrives late."""
+    relays = []
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            head, ping, tail = data.partition(b"PING\r\n")
+            writer.write(head + ping)
+            if ping:
+                await asyncio.sleep(0.2)
+            writer.write(tail)
+        writer.close()
+
+    async def back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", server.port)
+        relays.append(asyncio.gather(forward(reader, there[1]), back(there[0], writer)))
+
+    listener = await asyncio.start_server(relay, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener:
+        yield server.url.replace(str(server.port), str(port))
+    await asyncio.gather(*relays)
+
+
+async def test_after_a_round_trip_a_subscription_holds(server: Server) -> None:
+    heard: list[Msg] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message)
+
+    async with slow_after_a_ping(server) as url, client(server) as sender:
+        reader = await nats.connect(url)
+        await reader.subscribe("a", cb=hear)
+        await round_trip(reader, DEADLINE_SEC)
+        await sender.publish("a", b"x")
+        await until(lambda: bool(heard))
+        await reader.close()
+
+
 async def collect(
     server: Server, subject: str, wanted: int, send: Callable[[], Awaitable[None]]
 ) -> bytes:
@@ -263,7 +310,7 @@ async def collect(
 
     async with client(server) as reader:
         await reader.subscribe(subject, cb=take)
-        await reader.flush()
+        await round_trip(reader, DEADLINE_SEC)
         await send()
         await until(lambda: len(received) >= wanted)
     return bytes(received)

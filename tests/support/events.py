@@ -12,6 +12,8 @@ import nats
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
+from the0.events.connection import round_trip
+
 STREAM = "THE0_EVENTS"
 SUBJECTS = ["the0.bot.*", "the0.bot-schedule.*"]
 WEEK_SEC = 7 * 24 * 3600
@@ -65,7 +67,7 @@ async def _publish(url: str, events: tuple[Event, ...]) -> None:
     async with connected(url) as client:
         for subject, payload in events:
             await client.publish(subject, _encoded(payload))
-        await client.flush()
+        await round_trip(client, 10)
 
 
 async def _publish_kept(url: str, events: tuple[Event, ...]) -> None:

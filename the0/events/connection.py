@@ -13,10 +13,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from the0.cancellation import cancellation_heard
 from the0.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -63,23 +63,34 @@ async def _connected(url: str, lost: asyncio.Event) -> AsyncIterator[Client]:
     async def on_error(error: Exception) -> None:
         log.debug("NATS: %s", type(error).__name__)
 
-    client = await asyncio.wait_for(
-        nats.connect(
-            servers=url.split(","),
-            name="the0",
-            allow_reconnect=False,
-            connect_timeout=CONNECT_SEC,
-            ping_interval=PING_SEC,
-            closed_cb=on_closed,
-            error_cb=on_error,
-        ),
-        CONNECT_SEC * 2,
-    )
+    client = Client()
     try:
+        with cancellation_heard():
+            async with asyncio.timeout(CONNECT_SEC * 2):
+                await client.connect(
+                    servers=url.split(","),
+                    name="the0",
+                    allow_reconnect=False,
+                    connect_timeout=CONNECT_SEC,
+                    ping_interval=PING_SEC,
+                    closed_cb=on_closed,
+                    error_cb=on_error,
+                )
         yield client
     finally:
         with suppress(*FAILURES):
-            await asyncio.wait_for(client.close(), CLOSE_SEC)
+            async with asyncio.timeout(CLOSE_SEC):
+                await client.close()
+
+
+async def round_trip(client: Client, timeout_sec: int) -> None:
+    """Until the server has taken in all that was sent before.
+
+    nats-py (2.16) writes the ping of a flush at once and what is pending after it, so that only
+    the second answer says anything. Raises nats-py's errors.
+    """
+    for _ in range(2):
+        await client.flush(timeout_sec)
 
 
 async def _until_lost(session: Awaitable[None], lost: asyncio.Event) -> None:
@@ -92,6 +103,12 @@ async def _until_lost(session: Awaitable[None], lost: asyncio.Event) -> None:
             raise Unavailable("the connection was lost")
         work.result()
     finally:
-        for task in (work, gone):
-            task.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
+        gone.cancel()
+        await _end(work)
+
+
+async def _end(work: asyncio.Future[None]) -> None:
+    """Cancel it until it ends: nats-py may drop a cancellation (see :mod:`the0.cancellation`)."""
+    while not work.done():
+        work.cancel()
+        await asyncio.wait({work}, timeout=CLOSE_SEC)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from nats.aio.client import Client
 
-from the0.events.connection import stay_connected
+from the0.events.connection import round_trip, stay_connected
 from the0.models import JSON
 from the0.settings import NatsSettings
 
@@ -86,10 +86,10 @@ class LogPublisher:
             return
         if self.connected and self._buffer:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), LAST_FLUSH_SEC)
+                async with asyncio.timeout(LAST_FLUSH_SEC):
+                    await self._empty.wait()
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})
         self._task = None
 
     async def _session(self, client: Client) -> None:
@@ -106,7 +106,7 @@ class LogPublisher:
             subject, data = self._take()
             for start in range(0, len(data), client.max_payload):
                 await client.publish(subject, data[start : start + client.max_payload])
-        await client.flush(FLUSH_SEC)  # waits for the server, so a slow one fills our buffer only
+        await round_trip(client, FLUSH_SEC)  # so that a slow server fills our buffer only
         if not self._buffer:
             self._filled.clear()
             self._empty.set()

@@ -24,7 +24,7 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from the0.bot_events import ACTIONS, BotEvent, parse_event
 from the0.errors import InvalidInput, The0Error
-from the0.events.connection import stay_connected
+from the0.events.connection import round_trip, stay_connected
 from the0.models import BotType
 from the0.settings import NatsSettings
 
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 STREAM = "THE0_EVENTS"
 STREAM_LOOK_SEC = 10.0
 API_SEC = 5.0
+FLUSH_SEC = 10
 FETCH_SEC = 30.0
 RETRY_SEC = 2.0
 ACK_WAIT_SEC = 5.0
@@ -157,7 +158,7 @@ class EventSource:
     ) -> JetStreamContext.PullSubscription:
         """Follow plain messages until the stream appears; its consumer."""
         subscription = await client.subscribe(f"{self._subject}.*")
-        await client.flush()
+        await round_trip(client, FLUSH_SEC)
         await self._announce()
         while True:
             await self._handle_plain_for(subscription, STREAM_LOOK_SEC)

@@ -16,6 +16,7 @@ from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
+from the0.cancellation import cancellation_heard
 from the0.errors import InvalidDocument, InvalidSettings
 from the0.models import BotType
 from the0.repository.errors import TRANSLATED, translate
@@ -81,7 +82,8 @@ class Connection:
     @contextmanager
     def translated(self) -> Iterator[None]:
         try:
-            yield
+            with cancellation_heard():
+                yield
         except TRANSLATED as error:
             raise translate(error, self._where, self.timeout_sec) from error
 

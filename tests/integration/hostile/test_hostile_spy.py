@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.den import NEIGHBOUR, Den
 from tests.support.runner import eventually
+from the0.events.connection import round_trip
 
 CANARY = f"canary-{secrets.token_hex(16)}"
 """Stands for an exchange key."""
@@ -244,7 +245,7 @@ async def test_a_secret_is_in_no_log_subject_and_no_complaint(den: Den) -> None:
     await client.publish("the0.bot.updated", json.dumps(document, default=str).encode())
     await client.publish("the0.bot.created", f'{{"id": "x", "config": "{CANARY}"}}'.encode())
     await client.publish("the0.bot.created", f'{{"api_key": "{CANARY}"'.encode())
-    await client.flush()
+    await round_trip(client, 10)
     await asyncio.to_thread(
         eventually, lambda: site.phase("broken") == "invalid", "the broken one is set aside"
     )

@@ -10,6 +10,7 @@ import nats
 
 from tests.support.runner import eventually
 from tests.support.schedules import Schedules, once_in
+from the0.events.connection import round_trip
 
 
 def tell(schedules: Schedules, action: str, payload: dict[str, Any]) -> None:
@@ -56,8 +57,8 @@ def test_a_bot_that_fails_again_and_again_is_told_once(schedules: Schedules) -> 
     async def listen() -> list[dict[str, Any]]:
         client = await nats.connect(schedules.site.services.nats.url)
         warnings = await client.subscribe("the0.alerts.bot-schedule.*")
+        await round_trip(client, 10)
         await asyncio.to_thread(schedules.ended, "fails", 3)
-        await client.flush()
         heard = [json.loads(message.data) for message in [await warnings.next_msg(10)]]
         heard += [
             json.loads((await warnings.next_msg()).data) for _ in range(warnings.pending_msgs)
