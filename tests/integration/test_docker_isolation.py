@@ -21,7 +21,7 @@ import pytest
 
 from the0.builtin.docker import DockerExecutor, DockerSettings
 from the0.builtin.docker_names import bridge_name
-from the0.builtin.docker_rules import Chains, ours
+from the0.builtin.docker_rules import TABLE, Chains, ours
 from the0.plugin.interfaces import ImageSpec, PluginArgs
 from the0.settings import EgressSettings, MongoSettings
 from the0.testing.containers import Silent, clean, make_spec, output, run, until_logged, wait_for
@@ -39,6 +39,25 @@ for door in sys.argv[1:]:
     except OSError as error:
         print("shut", door, flush=True)
 """
+KNOCK = """
+import signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("knocks", knocks)))
+door, knocks, open_ones = (sys.argv[1], int(sys.argv[2])), 0, []
+print("knocking")
+while True:
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex(door)
+    open_ones.append((time.monotonic(), one))
+    knocks += 1
+    time.sleep(0.002)
+    while open_ones and open_ones[0][0] < time.monotonic() - 0.2:
+        old = open_ones.pop(0)[1]
+        if old.connect_ex(door) in (0, 106):
+            print("open")
+        old.close()
+"""
+NETWORKS = 20
 SERVE = "python3 -m http.server -d /state 9476 & python3 -u -c 'print(\"ready\")'; wait"
 
 # Addresses of documentation stand for public ones: nothing of this machine routes them.
@@ -260,32 +279,45 @@ def test_rules_that_somebody_flushed_come_back(
     executor: DockerExecutor, instance: str, world: World, tmp_path: Path
 ) -> None:
     chains = Chains.of(instance)
-    before = ours(sh("iptables-save", "-t", "filter"), chains)
-    sh("iptables", "-w", "-F", chains.outward)
-    sh("iptables", "-w", "-D", "DOCKER-USER", "-i", chains.bridges, "-j", chains.outward)
+    before = ours(sh("iptables-save", "-t", TABLE), chains)
+    sh("iptables", "-w", "-t", TABLE, "-F", chains.outward)
+    sh("iptables", "-w", "-t", TABLE, "-D", "FORWARD", "-i", chains.bridges, "-j", chains.outward)
     assert tried(executor, tmp_path, [world.door(PRIVATE)]) == [world.door(PRIVATE)]
     assert executor.prepare() == []
-    assert ours(sh("iptables-save", "-t", "filter"), chains) == before
+    assert ours(sh("iptables-save", "-t", TABLE), chains) == before
     assert tried(executor, tmp_path, [world.door(PRIVATE)]) == []
 
 
-def test_a_rule_that_somebody_put_before_ours_opens_nothing(
-    executor: DockerExecutor, world: World, tmp_path: Path
+@pytest.mark.parametrize("chain", ["INPUT", "FORWARD", "DOCKER-USER"])
+def test_a_rule_of_somebody_else_that_lets_all_through_opens_nothing(
+    chain: str, executor: DockerExecutor, world: World, tmp_path: Path
 ) -> None:
-    door = world.door(world.host)
-    foreign = ("INPUT", "-p", "tcp", "--dport", str(world.port), "-j", "ACCEPT")
+    doors = [world.door(world.host), world.door(PRIVATE)]
+    foreign = (chain, "-p", "tcp", "--dport", str(world.port), "-j", "ACCEPT")
     sh("iptables", "-w", "-I", *foreign)
     try:
-        assert tried(executor, tmp_path, [door]) == [door]
-        assert executor.prepare() == []
-        assert tried(executor, tmp_path, [door]) == []
+        assert tried(executor, tmp_path, doors) == []
     finally:
         sh("iptables", "-w", "-D", *foreign)
 
 
+def test_networks_that_come_and_go_open_nothing(
+    executor: DockerExecutor, world: World, docker_engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    spec = make_spec("knocker", IMAGE, tmp_path, "python3", "-uc", KNOCK, PRIVATE, str(world.port))
+    ref = run(executor, spec)
+    until_logged(executor, ref, "knocking")
+    for number in range(NETWORKS):
+        docker_engine.networks.create(f"the0-test-comes-and-goes-{number}").remove()
+    executor.stop(ref, 10)
+    said = executor.log_tail(ref, 1000)
+    assert int(said[-1].removeprefix("knocks ")) > 50 * NETWORKS
+    assert "open" not in said
+
+
 def test_preparing_in_two_processes_at_once_leaves_the_rules_whole(instance: str) -> None:
     with installed(instance) as first:
-        wanted = ours(sh("iptables-save", "-t", "filter"), Chains.of(instance))
+        wanted = ours(sh("iptables-save", "-t", TABLE), Chains.of(instance))
         others = [make(instance) for _ in range(4)]
         workers = [threading.Thread(target=other.prepare) for other in others]
         for worker in workers:
@@ -295,7 +327,7 @@ def test_preparing_in_two_processes_at_once_leaves_the_rules_whole(instance: str
             worker.join()
         for other in others:
             other.close()
-        assert ours(sh("iptables-save", "-t", "filter"), Chains.of(instance)) == wanted
+        assert ours(sh("iptables-save", "-t", TABLE), Chains.of(instance)) == wanted
 
 
 def test_dismantling_leaves_no_rule(instance: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from the0.builtin.docker_rules import (
+    TABLE,
     Chains,
     Policy,
     ours,
-    overtaken,
     removal_text,
     restore_text,
     rules,
@@ -39,20 +39,19 @@ class Firewall:
         """
         if os.geteuid() != 0:
             raise Unavailable("Only root may change the firewall.")
-        self._apply("iptables", rules(self._chains, policy), self._chains.jumps)
+        self._apply("iptables", rules(self._chains, policy))
         if Path("/proc/sys/net/ipv6").exists():
-            self._apply("ip6tables", rules6(self._chains), self._chains.jumps6)
+            self._apply("ip6tables", rules6(self._chains))
 
-    def _apply(self, tool: str, body: Sequence[str], jumps: Sequence[tuple[str, str]]) -> None:
-        dump = _run(tool + "-save", "-t", "filter")
-        current = ours(dump, self._chains)
-        behind = overtaken(dump, jumps)
-        if self._applied.get(tool) == (body, current) and not behind:
+    def _apply(self, tool: str, body: Sequence[str]) -> None:
+        jumps = self._chains.jumps
+        current = ours(_run(tool + "-save", "-t", TABLE), self._chains)
+        if self._applied.get(tool) == (body, current):
             return
         missing = [(chain, rule) for chain, rule in jumps if f"-A {chain} {rule}" not in current]
-        text = restore_text(self._chains, body, missing, behind)
+        text = restore_text(self._chains, body, missing)
         _run(tool + "-restore", _LOCK, "--noflush", stdin=text)
-        self._applied[tool] = (body, ours(_run(tool + "-save", "-t", "filter"), self._chains))
+        self._applied[tool] = (body, ours(_run(tool + "-save", "-t", TABLE), self._chains))
 
     def remove(self) -> None:
         """Take the chains and the jumps into them away; no error when there are none."""
@@ -64,7 +63,7 @@ class Firewall:
                 self._remove(tool)
 
     def _remove(self, tool: str) -> None:
-        present = ours(_run(tool + "-save", "-t", "filter"), self._chains)
+        present = ours(_run(tool + "-save", "-t", TABLE), self._chains)
         if present:
             _run(tool + "-restore", _LOCK, "--noflush", stdin=removal_text(present))
 

@@ -2,8 +2,12 @@
 
 `enable_icc=false` closes bot to bot on one bridge, but neither the host's addresses, the LAN nor
 the cloud's metadata service. So each instance has two chains, entered by the name of the bridge
-that a packet comes from: one before Docker's forwarding rules, one before the host's own input
-rules. What the chains allow only returns to the caller, so the machine's other rules still hold.
+that a packet comes from: one for what is forwarded, one for what enters the host. What the chains
+allow only returns to the caller, so the machine's other rules still hold.
+
+They are in the table `mangle`, which the kernel asks before `filter`: there Docker takes its own
+jumps out and puts them back whenever anybody makes a network, and its `DOCKER-USER` holds nothing
+in that moment; other programs insert what lets packets through.
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from the0.builtin.docker_names import CHAIN_PREFIX, bridge_prefix, chain_name
+from the0.builtin.docker_names import bridge_prefix, chain_name
 from the0.errors import InvalidSettings
+
+TABLE = "mangle"
 
 BLOCKED: Sequence[str] = (
     "0.0.0.0/8",
@@ -30,10 +36,6 @@ BLOCKED: Sequence[str] = (
 )
 """What bots may not reach: this network, private, carrier NAT, loopback, link-local (metadata
 services too), protocol assignments, benchmarks, multicast, reserved and broadcast."""
-
-
-JUMP_MARK = f" -j {CHAIN_PREFIX}"
-"""What the jumps of all instances have in common."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,7 @@ class Chains:
 
     @property
     def jumps(self) -> Sequence[tuple[str, str]]:
-        """(built-in chain, rule) that lead into the chains for IPv4."""
-        return (
-            ("DOCKER-USER", f"-i {self.bridges} -j {self.outward}"),
-            ("INPUT", f"-i {self.bridges} -j {self.inward}"),
-        )
-
-    @property
-    def jumps6(self) -> Sequence[tuple[str, str]]:
-        """The same for IPv6, where Docker has no chain for users unless told to."""
+        """(built-in chain, rule) that lead into the chains."""
         return (
             ("FORWARD", f"-i {self.bridges} -j {self.outward}"),
             ("INPUT", f"-i {self.bridges} -j {self.inward}"),
@@ -159,39 +153,19 @@ def rules6(chains: Chains) -> list[str]:
     return [f"-A {chains.outward} -j DROP", f"-A {chains.inward} -j DROP"]
 
 
-def restore_text(
-    chains: Chains,
-    body: Sequence[str],
-    missing: Sequence[tuple[str, str]],
-    behind: Sequence[tuple[str, str]] = (),
-) -> str:
+def restore_text(chains: Chains, body: Sequence[str], missing: Sequence[tuple[str, str]]) -> str:
     """Input of `iptables-restore --noflush`: naming a chain empties it, so both are replaced in
-    one step; `missing` are the jumps that have to be put before everything else, `behind` those
-    that have to be put there again."""
+    one step; `missing` are the jumps that have to be put before everything else."""
     return "\n".join(
         [
-            "*filter",
+            f"*{TABLE}",
             f":{chains.outward} - [0:0]",
             f":{chains.inward} - [0:0]",
             *body,
-            *(f"-D {chain} {rule}" for chain, rule in behind),
-            *(f"-I {chain} 1 {rule}" for chain, rule in (*missing, *behind)),
+            *(f"-I {chain} 1 {rule}" for chain, rule in missing),
             "COMMIT\n",
         ]
     )
-
-
-def overtaken(dump: str, jumps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those of `jumps` that an `iptables-save` shows behind a rule of somebody else's, which may
-    let through what ours would not. Other instances' jumps are no such rules."""
-    found = []
-    for chain, rule in jumps:
-        lines = [line for line in dump.splitlines() if line.startswith(f"-A {chain} ")]
-        jump = f"-A {chain} {rule}"
-        before = lines[: lines.index(jump)] if jump in lines else []
-        if any(JUMP_MARK not in line for line in before):
-            found.append((chain, rule))
-    return found
 
 
 def ours(dump: str, chains: Chains) -> tuple[str, ...]:
@@ -207,7 +181,7 @@ def removal_text(present: Sequence[str]) -> str:
     jumps = [line for line in present if line.startswith("-A ") and not line.startswith(own)]
     return "\n".join(
         [
-            "*filter",
+            f"*{TABLE}",
             *(f":{chain} - [0:0]" for chain in declared),
             *("-D" + jump.removeprefix("-A") for jump in jumps),
             *(f"-X {chain}" for chain in declared),

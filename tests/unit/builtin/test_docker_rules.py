@@ -11,7 +11,6 @@ from the0.builtin.docker_rules import (
     Peer,
     Policy,
     ours,
-    overtaken,
     parse_peers,
     removal_text,
     restore_text,
@@ -126,19 +125,19 @@ def test_nothing_passes_by_ipv6() -> None:
 def test_a_restore_replaces_both_chains_and_adds_what_is_missing() -> None:
     text = restore_text(CHAINS, ["-A x -j DROP"], CHAINS.jumps[:1])
     lines = text.splitlines()
-    assert lines[0] == "*filter"
+    assert lines[0] == "*mangle"
     assert lines[-1] == "COMMIT"
     assert {f":{CHAINS.outward} - [0:0]", f":{CHAINS.inward} - [0:0]"} <= set(lines)
-    assert f"-I DOCKER-USER 1 -i {CHAINS.bridges} -j {CHAINS.outward}" in lines
+    assert f"-I FORWARD 1 -i {CHAINS.bridges} -j {CHAINS.outward}" in lines
     assert not [line for line in lines if "INPUT" in line]
 
 
-DUMP = f"""*filter
+DUMP = f"""*mangle
 :INPUT ACCEPT [10:200]
 :{CHAINS.outward} - [5:7]
 :THE0-OUT-somebody - [0:0]
--A DOCKER-USER -i {CHAINS.bridges} -j {CHAINS.outward}
--A DOCKER-USER -i other -j THE0-OUT-somebody
+-A FORWARD -i {CHAINS.bridges} -j {CHAINS.outward}
+-A FORWARD -i other -j THE0-OUT-somebody
 -A {CHAINS.outward} -d 10.0.0.0/8 -j DROP
 COMMIT
 """
@@ -147,36 +146,16 @@ COMMIT
 def test_only_our_lines_of_a_dump_count() -> None:
     assert ours(DUMP, CHAINS) == (
         f":{CHAINS.outward} -",
-        f"-A DOCKER-USER -i {CHAINS.bridges} -j {CHAINS.outward}",
+        f"-A FORWARD -i {CHAINS.bridges} -j {CHAINS.outward}",
         f"-A {CHAINS.outward} -d 10.0.0.0/8 -j DROP",
     )
 
 
-def test_a_jump_behind_a_rule_of_somebody_else_goes_first_again() -> None:
-    jump = f"-A DOCKER-USER -i {CHAINS.bridges} -j {CHAINS.outward}"
-    sibling, foreign = "-A DOCKER-USER -i t0-x+ -j THE0-OUT-x", "-A DOCKER-USER -j ACCEPT"
-    for lines in (
-        [jump],
-        [sibling, jump],
-        [jump, foreign],
-        [foreign],
-        ["-A INPUT -j ACCEPT", jump],
-    ):
-        assert overtaken("\n".join(lines), CHAINS.jumps) == [], lines
-    for lines in ([foreign, jump], [sibling, foreign, jump]):
-        assert overtaken("\n".join(lines), CHAINS.jumps) == [CHAINS.jumps[0]], lines
-    text = restore_text(CHAINS, [], (), CHAINS.jumps[:1]).splitlines()
-    assert text[-3:-1] == [
-        jump.replace("-A", "-D"),
-        jump.replace("-A DOCKER-USER", "-I DOCKER-USER 1"),
-    ]
-
-
 def test_a_removal_takes_the_jumps_first() -> None:
     assert removal_text(ours(DUMP, CHAINS)).splitlines() == [
-        "*filter",
+        "*mangle",
         f":{CHAINS.outward} - [0:0]",
-        f"-D DOCKER-USER -i {CHAINS.bridges} -j {CHAINS.outward}",
+        f"-D FORWARD -i {CHAINS.bridges} -j {CHAINS.outward}",
         f"-X {CHAINS.outward}",
         "COMMIT",
     ]
