@@ -43,6 +43,7 @@ def test_storage_away(site: Installation, docker_engine: docker.DockerClient, ho
     sit_out(since)
     healthy = {bot_id: before[bot_id] for bot_id in ("b1", "b2", "b3")}
     assert lives(docker_engine, site) == healthy
+    eventually(lambda: site.shown("b0")["last_exit"], "its end is told")
     told = site.shown("b0")["last_exit"]["log_tail"]
     wrote = numbers(output(docker_engine, before["b1"].ref), "wrote")[-1]
     bring_back(site.services.s3, how)

@@ -90,7 +90,13 @@ class World:
         assert not self.containers, "a second container of one bot"
         self.serial += 1
         self.containers.append(
-            container(RUNNING, spec, ref=f"c{self.serial}", launch=f"l{self.serial}")
+            container(
+                RUNNING,
+                spec,
+                ref=f"c{self.serial}",
+                launch=f"l{self.serial}",
+                created_at=self.now,
+            )
         )
 
     def do_resume(self, action: Action) -> None:
@@ -184,10 +190,14 @@ class RandomWorlds(RuleBasedStateMachine):
         before = [one.ref for one in self.world.containers]
         wanted = self.world.wanted
         action = self.world.decide()
-        running = [one for one in self.world.containers if one.state is RUNNING]
+        running = [
+            one
+            for one in self.world.containers
+            if one.state is RUNNING and one.spec_hash != FLUSH_SPEC
+        ]
         if action.do is Do.STOP and wanted is Absence.UNKNOWN:
             raise AssertionError(f"stopped {before} for want of knowledge")
-        if isinstance(wanted, Invalid) and running:
+        if isinstance(wanted, Invalid) and running and not self.world.tracked.purge:
             assert action.do is not Do.STOP
         if action.do is Do.STOP and self.world.hold and isinstance(wanted, Bot):
             assert not wanted.enabled, "stopped while it could not be started again"
