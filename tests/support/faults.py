@@ -157,10 +157,10 @@ def numbers(lines: Sequence[str], word: str) -> list[int]:
 
 
 def kill_bot_process(engine: docker.DockerClient, ref: str) -> None:
-    """kill -9 of the bot alone, from outside its container."""
+    """kill -9 of the bot alone, from outside its container. ValueError when it does not run."""
     table = engine.containers.get(ref).top()
     command, pid = table["Titles"].index("CMD"), table["Titles"].index("PID")
-    (found,) = [row[pid] for row in table["Processes"] if "wrapper.py" in row[command]]
+    (found,) = [row[pid] for row in table["Processes"] or () if "wrapper.py" in row[command]]
     os.kill(int(found), signal.SIGKILL)
 
 

@@ -185,6 +185,7 @@ def test_odd_bots(process_site: Installation) -> None:
     eventually(lambda: not site.containers(), "all are stopped")
     assert not [one for each in forked.values() for one in each if ProcessId.of(one.pid) == one]
     assert stored_state(site, "wanderer")[".the0-state/where.json"] == '"everywhere"'
+    eventually(lambda: site.phase("deaf") == "disabled", "the end of the deaf one is told")
     assert site.shown("deaf")["last_exit"]["signal"] == signal.SIGKILL
     beat = stored_state(site, "daemon")["beat"]
     stays(lambda: stored_state(site, "daemon")["beat"] == beat, 1, "nothing beats on")
