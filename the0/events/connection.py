@@ -104,11 +104,7 @@ async def _until_lost(session: Awaitable[None], lost: asyncio.Event) -> None:
         work.result()
     finally:
         gone.cancel()
-        await _end(work)
-
-
-async def _end(work: asyncio.Future[None]) -> None:
-    """Cancel it until it ends: nats-py may drop a cancellation (see :mod:`the0.cancellation`)."""
-    while not work.done():
-        work.cancel()
-        await asyncio.wait({work}, timeout=CLOSE_SEC)
+        while not work.done():  # nats-py may drop a cancellation, see the0.cancellation
+            work.cancel()
+            await asyncio.wait({work}, timeout=CLOSE_SEC)
+        await asyncio.gather(work, gone, return_exceptions=True)
