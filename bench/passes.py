@@ -101,8 +101,8 @@ def _plain_read(site: Site) -> list[Any]:
 def _compare(site: Site, documents: list[RawDocument]) -> list[float]:
     limits = site.settings.limits
     desired = Desired(lambda one: parse_bot(one, BotType.REALTIME, limits))
-    desired.read(documents, ())
-    return _timed(lambda: desired.read(documents, ()))
+    desired.read(documents, (), time.monotonic())
+    return _timed(lambda: desired.read(documents, (), time.monotonic()))
 
 
 def _timed(work: Callable[[], object]) -> list[float]:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bench import bare
@@ -65,7 +66,7 @@ def _due(
         lines += these
         last.append(max(these) / 1e9)
         created += [events.at("create", bot_id, due_ns) - due_ns for bot_id in ids]
-        until(lambda ids=ids: _ended(site, ids), "all runs ended", 0.2)
+        until(partial(_ended, site, ids), "all runs ended", 0.2)
     events.close()
     name = f"{together} due together"
     bare_create = milliseconds([one.created - one.begun for one in limit])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ def setting(default: T, help: str, **options: Any) -> T:
     return field
 
 
+@dataclass_transform(frozen_default=True)
 def section(name: str) -> Callable[[type[T]], type[T]]:
     """Class decorator: makes a frozen dataclass the settings section `name` (its TOML table)."""
 
