@@ -37,7 +37,7 @@ from the0.testing.containers import Silent
 from the0.testing.servers import S3Server, Server, mongo_server, nats_server, s3_server
 
 HOST = Path(sys.executable).with_name("the0-host")
-PATIENCE_SEC = 120.0
+PATIENCE_SEC = 600.0
 INSTANCE = f"bench-{os.getpid()}"
 RUNTIME = "python3.11"
 LAST_PASS = "the0_last_pass_timestamp_seconds"
