@@ -187,8 +187,8 @@ def test_a_hung_stream_of_events_ends_when_told_to(
         proxy.hang()
 
 
-def test_an_engine_elsewhere_has_no_firewall_of_ours(behind: DockerExecutor) -> None:
-    assert [(found.type, found.reason) for found in behind.prepare()] == [
-        ("EgressOpen", "RemoteEngine")
-    ]
-    behind.dismantle()
+def test_an_engine_elsewhere_has_no_firewall_of_ours(instance: str, proxy: FaultProxy) -> None:
+    with closing(make(instance, f"tcp://{proxy.endpoint}")) as executor:
+        found = [(one.type, one.reason) for one in executor.prepare()]
+        executor.dismantle()
+    assert found == [("EgressOpen", "RemoteEngine")]

@@ -152,7 +152,7 @@ def test_a_container_that_dies_from_outside_is_replaced(
     container = docker_engine.containers.get(ref)
     container.kill() if how == "kill" else container.remove(force=True)
     eventually(lambda: site.running().get("b") not in (None, ref), "a new container", within=15)
-    bot = site.shown("b")
+    bot = eventually(lambda: (bot := site.shown("b"))["restarts"] and bot, "it is counted")
     assert (bot["restarts"], bot["crashes"]) == (1, 1)
     assert bot["last_exit"]["reason"] == ("killed" if how == "kill" else "lost")
 
