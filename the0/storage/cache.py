@@ -87,10 +87,14 @@ class ArchiveCache:
                 # A fetch that began before the question may have seen what is replaced by now.
                 found = await pool.call(self._fetch, key)
             try:
-                return found, await pool.call((self._blobs / found.sha256).open, "rb")
+                # Not in the pool: a caller that is cancelled there would leave the file open.
+                return found, self._opened(found)
             except FileNotFoundError:
                 log.debug("%s was evicted between fetch and open", key)
         raise Unavailable(f"the cache is too small to keep the {self._rules.what} {key!r}")
+
+    def _opened(self, found: CachedArchive) -> BinaryIO:
+        return (self._blobs / found.sha256).open("rb")
 
     async def _fetch_once(self, key: str, pool: BlockingPool) -> CachedArchive:
         """Any number of callers at a time cause one fetch; one that goes away ends it for none."""
