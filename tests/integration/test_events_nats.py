@@ -128,7 +128,7 @@ async def test_what_was_sent_while_away_is_read_from_the_stream(server: Server) 
             await until(lambda: first.ids == ["a"])
         for bot_id in "bcd":
             await sender.publish("the0.bot.updated", direct(bot_id))
-        await round_trip(sender, DEADLINE_SEC)
+        await round_trip(sender)
         second = Recorder()
         async with following(server.url, second):
             await until(lambda: second.ids == ["b", "c", "d"])
@@ -294,7 +294,7 @@ async def test_after_a_round_trip_a_subscription_holds(server: Server) -> None:
     async with slow_after_a_ping(server) as url, client(server) as sender:
         reader = await nats.connect(url)
         await reader.subscribe("a", cb=hear)
-        await round_trip(reader, DEADLINE_SEC)
+        await round_trip(reader)
         await sender.publish("a", b"x")
         await until(lambda: bool(heard))
         await reader.close()
@@ -310,7 +310,7 @@ async def collect(
 
     async with client(server) as reader:
         await reader.subscribe(subject, cb=take)
-        await round_trip(reader, DEADLINE_SEC)
+        await round_trip(reader)
         await send()
         await until(lambda: len(received) >= wanted)
     return bytes(received)

@@ -67,7 +67,7 @@ async def _publish(url: str, events: tuple[Event, ...]) -> None:
     async with connected(url) as client:
         for subject, payload in events:
             await client.publish(subject, _encoded(payload))
-        await round_trip(client, 10)
+        await round_trip(client)
 
 
 async def _publish_kept(url: str, events: tuple[Event, ...]) -> None:

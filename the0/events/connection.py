@@ -25,6 +25,7 @@ CONNECT_SEC = 5
 PING_SEC = 5
 """Three pings without an answer end a connection, so a server that hangs is noticed."""
 CLOSE_SEC = 2.0
+FLUSH_SEC = 10
 BACKOFF_SEC = (0.2, 10.0)
 FAILURES = (NatsError, OSError, TimeoutError, ValueError)
 
@@ -83,14 +84,14 @@ async def _connected(url: str, lost: asyncio.Event) -> AsyncIterator[Client]:
                 await client.close()
 
 
-async def round_trip(client: Client, timeout_sec: int) -> None:
+async def round_trip(client: Client) -> None:
     """Until the server has taken in all that was sent before.
 
     nats-py (2.16) writes the ping of a flush at once and what is pending after it, so that only
     the second answer says anything. Raises nats-py's errors.
     """
     for _ in range(2):
-        await client.flush(timeout_sec)
+        await client.flush(FLUSH_SEC)
 
 
 async def _until_lost(session: Awaitable[None], lost: asyncio.Event) -> None:

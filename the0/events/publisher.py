@@ -21,7 +21,6 @@ SUBJECT_CHARS = 4000
 """NATS servers cut a connection that sends a longer subject, and with it everybody else's log."""
 
 BATCH_MESSAGES = 64
-FLUSH_SEC = 10
 LAST_FLUSH_SEC = 2.0
 
 
@@ -106,7 +105,7 @@ class LogPublisher:
             subject, data = self._take()
             for start in range(0, len(data), client.max_payload):
                 await client.publish(subject, data[start : start + client.max_payload])
-        await round_trip(client, FLUSH_SEC)  # so that a slow server fills our buffer only
+        await round_trip(client)  # so that a slow server fills our buffer only
         if not self._buffer:
             self._filled.clear()
             self._empty.set()

@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 STREAM = "THE0_EVENTS"
 STREAM_LOOK_SEC = 10.0
 API_SEC = 5.0
-FLUSH_SEC = 10
 FETCH_SEC = 30.0
 RETRY_SEC = 2.0
 ACK_WAIT_SEC = 5.0
@@ -158,7 +157,7 @@ class EventSource:
     ) -> JetStreamContext.PullSubscription:
         """Follow plain messages until the stream appears; its consumer."""
         subscription = await client.subscribe(f"{self._subject}.*")
-        await round_trip(client, FLUSH_SEC)
+        await round_trip(client)
         await self._announce()
         while True:
             await self._handle_plain_for(subscription, STREAM_LOOK_SEC)

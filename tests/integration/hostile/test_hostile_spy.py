@@ -245,7 +245,7 @@ async def test_a_secret_is_in_no_log_subject_and_no_complaint(den: Den) -> None:
     await client.publish("the0.bot.updated", json.dumps(document, default=str).encode())
     await client.publish("the0.bot.created", f'{{"id": "x", "config": "{CANARY}"}}'.encode())
     await client.publish("the0.bot.created", f'{{"api_key": "{CANARY}"'.encode())
-    await round_trip(client, 10)
+    await round_trip(client)
     await asyncio.to_thread(
         eventually, lambda: site.phase("broken") == "invalid", "the broken one is set aside"
     )

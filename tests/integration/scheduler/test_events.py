@@ -57,7 +57,7 @@ def test_a_bot_that_fails_again_and_again_is_told_once(schedules: Schedules) -> 
     async def listen() -> list[dict[str, Any]]:
         client = await nats.connect(schedules.site.services.nats.url)
         warnings = await client.subscribe("the0.alerts.bot-schedule.*")
-        await round_trip(client, 10)
+        await round_trip(client)
         await asyncio.to_thread(schedules.ended, "fails", 3)
         heard = [json.loads(message.data) for message in [await warnings.next_msg(10)]]
         heard += [
