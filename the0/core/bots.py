@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 
 class Bots:
     """Decides for each bot and keeps what is shown of it. `hold` says why nothing at all may be
-    started at the moment; `statuses` has the agents' last words by launch."""
+    started at the moment; `statuses` has the agents' last words by launch, `worked` for whom a
+    step was carried out, or tried, since it was last emptied."""
 
     def __init__(self, tools: Tools, actions: Actions, hold: Callable[[], Hold | None]) -> None:
         self.state = ServiceState(tools.metrics)
@@ -66,8 +67,6 @@ class Bots:
         except Unavailable as error:
             log.warning("bot %r has to wait: %s", bot_id, error)
             return RETRY_SEC
-        finally:
-            self.worked.add(bot_id)
 
     async def _steps(self, bot_id: str) -> float | None:
         conflict: Conflict | None = None
@@ -87,6 +86,8 @@ class Bots:
                 conflict = error
                 log.info("bot %r: looking again: %s", bot_id, error)
                 await asyncio.sleep(LOOK_AGAIN_SEC)
+            finally:
+                self.worked.add(bot_id)
         if conflict:
             self._actions.give_up(bot_id, action, conflict)
         return RETRY_SEC

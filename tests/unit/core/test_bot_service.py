@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,8 @@ from the0.core.desired import DOUBT_SEC
 from the0.core.plan import STATE_CONFLICT
 from the0.core.tracked import Tracked
 from the0.errors import Conflict, ServerFault, Unavailable
-from the0.models import Condition
+from the0.models import BotType, Condition
+from the0.repository import RawDocument
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -52,6 +56,30 @@ async def test_a_database_that_is_empty_at_the_start_stops_nobody_at_once(desk: 
             await until(partial(read_since, desk, before + count), "it is read")
         assert "stop" not in desk.engine.calls
         await until(lambda: not desk.engine.running(), "a later read is believed", DOUBT_SEC + 10)
+
+
+async def test_passes_right_after_each_other_come_to_rest(
+    desk: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.documents.put("a")
+    async with desk.running() as service:
+        await until(lambda: desk.engine.running() == {"a"}, "it runs")
+        looks = chain(("a",), repeat(None))
+        read = desk.documents.desired
+
+        async def slow_read(type: BotType) -> Sequence[RawDocument]:
+            """The next pass is wanted before this one ends; in the first, the bot's lane looks."""
+            await service.wake(next(looks))
+            await service.wake(None)
+            await asyncio.sleep(0.05)
+            return await read(type)
+
+        monkeypatch.setattr(desk.documents, "desired", slow_read)
+        begun = desk.documents.reads
+        await service.wake(None)
+        await until(partial(read_since, desk, begun + 5), "five passes are made")
+        report = service.status()["pass"]
+        assert (report["bots"], report["steps"]) == (1, 0)
 
 
 async def test_a_start_that_the_engine_fails_backs_off_and_is_told(desk: Service) -> None:
