@@ -161,15 +161,17 @@ class Site:
                 [HOST, "--role", role], env=self.environ, cwd=self.root, stdout=log, stderr=log
             )
         try:
-            until(self._passed if role == "runner" else self._serves, f"the {role} works")
+            until(self._runs if role == "runner" else self._serves, f"the {role} works")
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
-    def _passed(self) -> bool:
+    def _runs(self) -> bool:
+        """Whether the runner made a pass and hears events: earlier ones nobody would keep."""
         try:
-            return bool(json.loads(self.ask("GET", "/status")).get("pass"))
+            ready = json.loads(self.ask("GET", "/readyz"))
+            return bool(ready["ok"] and json.loads(self.ask("GET", "/status")).get("pass"))
         except OSError:
             return False
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from bench import bare
 from bench.harness import Figure, Report
 from bench.site import EngineEvents, Site, document, milliseconds
@@ -12,10 +15,30 @@ MANY = 20
 BARE = "bare create + start of python3 -c"
 
 
+@dataclass(frozen=True)
+class Start:
+    """Moments in Unix nanoseconds: the wish, the engine's start, the first line and its arrival."""
+
+    begun: int
+    started: int
+    written: int
+    seen: int
+
+
+PARTS: dict[str, Callable[[Start], int]] = {
+    "event -> first line": lambda one: one.written - one.begun,
+    "event -> container started": lambda one: one.started - one.begun,
+    "started -> first line": lambda one: one.written - one.started,
+    "event -> first line seen on NATS": lambda one: one.seen - one.begun,
+}
+
+
 def run(site: Site, report: Report) -> None:
     report.begin("starts", "an event with a new document, until the bot's own first line")
+    bares = _bare(site)
+    site.clear()  # the host would remove them beside what is measured
     with site.host("runner"), wire(site) as nats:
-        _one_by_one(site, report, nats)
+        _one_by_one(report, nats, bares)
     site.clear()
     limit = bare.start_many(site, MANY, site.settings.runner.starts_at_once)
     site.clear()
@@ -25,41 +48,30 @@ def run(site: Site, report: Report) -> None:
     report.add(Figure(f"{MANY} bots at once, the last one's line", "s", [ours], [limit], BARE))
 
 
-def _one_by_one(site: Site, report: Report, nats: Wire) -> None:
+def _bare(site: Site) -> Sequence[Start]:
+    """The same containers with nothing of ours in them."""
     events = EngineEvents()
-    total, reaction, inside, live = [], [], [], []
-    bares: list[bare.BareStart] = []
-    bare_reaction, bare_inside = [], []
+    found = []
     for number in range(ROUNDS):
-        bares.append(bare.start(site, f"bare-{number}"))
-        bare_started = events.at("start", f"bare-{number}", bares[-1].begun)
-        bare_reaction.append(bare_started - bares[-1].begun)
-        bare_inside.append(bares[-1].first_line - bare_started)
-        site.remove(bares[-1].ref)
+        made = bare.start(site, f"bare-{number}")
+        started = events.at("start", f"bare-{number}", made.begun)
+        found.append(Start(made.begun, started, made.first_line, made.first_line))
+    events.close()
+    return found
+
+
+def _one_by_one(report: Report, nats: Wire, bares: Sequence[Start]) -> None:
+    events = EngineEvents()
+    ours = []
+    for number in range(ROUNDS):
         bot_id = f"one-{number}"
         begun = nats.tell("created", document(bot_id))
-        written, came = nats.first_line(bot_id)
-        started = events.at("start", bot_id, begun)
-        total.append(written - begun)
-        reaction.append(started - begun)
-        inside.append(written - started)
-        live.append(came - begun)
+        written, seen = nats.first_line(bot_id)
+        ours.append(Start(begun, events.at("start", bot_id, begun), written, seen))
     events.close()
-    limit = milliseconds([one.first_line - one.begun for one in bares])
-    report.add(Figure("event -> first line", "ms", milliseconds(total), limit, BARE))
-    report.add(
-        Figure(
-            "event -> container started",
-            "ms",
-            milliseconds(reaction),
-            milliseconds(bare_reaction),
-            BARE,
-        )
-    )
-    report.add(
-        Figure("started -> first line", "ms", milliseconds(inside), milliseconds(bare_inside), BARE)
-    )
-    report.add(Figure("event -> first line seen on NATS", "ms", milliseconds(live), limit, BARE))
+    for name, part in PARTS.items():
+        took, limit = (milliseconds([part(one) for one in these]) for these in (ours, bares))
+        report.add(Figure(name, "ms", took, limit, BARE))
 
 
 def _many(nats: Wire) -> float:
