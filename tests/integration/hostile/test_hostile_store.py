@@ -108,7 +108,7 @@ def test_an_object_that_was_damaged_is_not_taken_and_not_replaced(site: Installa
         eventually(lambda bot_id=bot_id: lines(site, bot_id)[-1] == "found 1", f"{bot_id} runs")
 
 
-def test_a_missing_bucket_is_no_first_run(site: Installation) -> None:
+def test_a_missing_bucket_is_no_first_run(site: Installation, front: S3Front) -> None:
     left_in_store(site, ["homeless"])
     keys = [one.object_name for one in site.store.list_objects("bot-state", recursive=True)]
     store = site.store
@@ -120,9 +120,11 @@ def test_a_missing_bucket_is_no_first_run(site: Installation) -> None:
     site.wake("homeless")
     assert "bot-state" in told(site, "homeless")
     assert lines(site, "homeless") == ["found nothing"]
+    front.faults["/bot-state"] = "no bucket"  # one without objects would be a first run indeed
     store.make_bucket("bot-state")
     for key, one in kept.items():
         put(site, key.partition("/")[0], one)
+    front.heal()
     eventually(lambda: lines(site, "homeless")[-1] == "found 1", "it runs with what it had")
 
 
